@@ -15,7 +15,14 @@ from cxlib.errors import InputError, NotMeasurableError
 from cxlib.journeys import NO_STAGE
 from cxlib.numbers import decimal, plural, share
 from cxlib.results import Result, answers, result
-from cxlib.sequences import ENVIRONMENT, choose_contacts, is_kept, meets_finding, own_places
+from cxlib.sequences import (
+    ENVIRONMENT,
+    choose_contacts,
+    comes_late,
+    is_kept,
+    meets_finding,
+    own_places,
+)
 from cxlib.statistics.importance import cross_products, driver_shares, slopes
 from cxlib.statistics.rates import divide, mean_interval
 from cxlib.statistics.resampling import BUCKETS, effective_buckets, jackknife_se
@@ -54,7 +61,7 @@ class Drivers(Result):
             outcome=Label("scale of the ratings, or return within so many days"),
             driver=Label(
                 "contacts of a kind or channel, waits, repeats, changes, backtracks, findings met, "
-                "environments"
+                "planned steps that came late, environments"
             ),
             n=Count("contacts rated, or customers followed so long", each="ratings"),
             customers=Customers("who had more of it than who had least", detail=True),
@@ -108,11 +115,11 @@ def measure_drivers(
     A rated contact has what came before it in its journey, itself included: contacts of each
     ``kind`` of the map (where it gives none: of each channel), the wait before it and the longest
     so far, repeats of a touchpoint, changes of channel, backtracks to an earlier stage, findings
-    met (contacts where, when and in the group that one is about); and whether it was in one of the
-    commonest environments. A customer has the same at the end of his first journey; the outcome is
-    1 where he came by his own act (no delivery, and nothing that the company begins) in a later
-    journey within `days`, of those who are followed that long. Counts and
-    hours enter as log(1 + x).
+    met (contacts where, when and in the group that one is about); whether its planned step came
+    late (after the promised date, or the deadline); and whether it was in one of the commonest
+    environments. A customer has the same at the end of his first journey; the outcome is 1 where he
+    came by his own act (no delivery, and nothing that the company begins) in a later journey within
+    `days`, of those who are followed that long. Counts and hours enter as log(1 + x).
 
     Shares are Johnson's relative weights: they add up to R². Where ``slope`` and ``r`` clearly
     disagree, other drivers hide what this one adds (suppression: Tzelgov & Henik 1991,
@@ -204,6 +211,7 @@ def _contacts(workspace: Workspace, findings: pl.DataFrame | None = None) -> pl.
         so_far(pl.col("_changed")).alias("channel changes"),
         so_far(pl.col("_back")).alias("backtracks"),
         *(so_far(pl.col(name)).alias(name) for name in met),
+        comes_late(workspace).fill_null(False).cast(pl.Float64).alias("late"),
     ).hstack(there)
 
 

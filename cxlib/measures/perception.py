@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cxlib.columns import Columns, Count, Customers, Flag, Label, Rating, Tables, Text
 from cxlib.numbers import decimal, rating, share
 from cxlib.results import Result, answers, numbers, result
+from cxlib.sequences import comes_late
 from cxlib.statistics.multiple_testing import false_discovery_rate, p_values
 from cxlib.statistics.nonresponse import Tilt, points_to_change
 from cxlib.statistics.rates import Interval, difference_of_rates
@@ -32,6 +33,15 @@ HALF_A_POINT = 0.05
 """Part of a scale's width that a verdict has to outlast, and a log to show: half a point of 10."""
 
 _FEWEST = 20
+
+_AROUND_GOAL = (
+    "Who answers before {goal} gives {without} of {highest}, {side} than who answers after it: "
+    "{with_it}"
+)
+_LATE = (
+    "Whose planned step comes in time gives {without} of {highest}, {side} than whose comes late: "
+    "{with_it}"
+)
 
 
 @result
@@ -71,6 +81,10 @@ class Perception(Result):
             tilted=Rating("mean of everybody if it depends on the rating alone", interval=True),
             around_goal=Text("answers before the goal against those after it", detail=True),
             around_customers=Customers("who gave the lower of these", detail=True),
+            apart=Text(
+                "that, and what came late against what came in time, the larger first; one a line",
+                detail=True,
+            ),
             sentence=Text("who answers", detail=True),
         ),
     )
@@ -82,7 +96,7 @@ class Perception(Result):
     def _of_scale(self, scale: str) -> list[str]:
         whole = self.scales.filter(pl.col("scale") == scale).row(0, named=True)
         rows = self.table.filter((pl.col("scale") == scale) & pl.col("verdict").is_not_null())
-        said = [whole["around_goal"]] if whole["around_goal"] else []
+        said = whole["apart"].split("\n") if whole["apart"] else []
         for verdict, falls in (("lower", False), ("higher", True)):
             apart = rows.filter(pl.col("verdict") == verdict)
             weight = (pl.col("mean") - pl.col("others")).abs() * pl.col("n")
@@ -128,8 +142,8 @@ def measure_perception(
     Parameters
     ----------
     by
-        "touchpoint", "stage", "transition", "channel", "owner" or "period"; or the name of a
-        segment or an environment of the log, as ``segment.NAME`` or ``environment.NAME`` where
+        "touchpoint", "stage", "transition", "channel", "owner", "period" or "promise" (what was
+        planned: in time, or late); or the name of a segment or an environment of the log, as ``segment.NAME`` or ``environment.NAME`` where
         it is called like one of these.
     scale
         One scale only; None: each of them, apart.
@@ -243,30 +257,42 @@ class _Verdicts:
             row |= {"tilted_high": tilt.mean_high}
         said = survey.rows["journey"].filter(pl.Series(survey.answered)).n_unique()
         rated = said / survey.rows["journey"].n_unique()
-        return row | {"sentence": _who_answers(row, tilt, rated)} | self._around_the_goal()
+        return row | {"sentence": _who_answers(row, tilt, rated)} | self._halves()
 
-    def _around_the_goal(self) -> dict[str, Any]:
-        """Say whether answers before the goal lie half a point of ten or more from those after."""
+    def _halves(self) -> dict[str, Any]:
+        """Say where answers before the goal, or to what came late, lie apart from the others."""
+        workspace, rows = self.survey.workspace, self.survey.rows
+        late = self._half(comes_late(workspace).gather(rows["row"]), _LATE)
+        goal = workspace.journey_map.journey.goal
+        reached = self._half(rows["reached"], _AROUND_GOAL) if goal else None
+        told = sorted(filter(None, (late, reached)), reverse=True)
+        row: dict[str, Any] = {"apart": "\n".join(text for _, text, _ in told) or None}
+        if reached is not None:
+            row |= {"around_goal": reached[1], "around_customers": reached[2]}
+        return row
+
+    def _half(self, flag: pl.Series, words: str) -> tuple[float, str, int] | None:
+        """Points between answers without and with a flag, the words, and who gave the lower."""
         survey = self.survey
-        reached = survey.rows["reached"].to_numpy().astype(np.int64)
-        goal = " or ".join(survey.workspace.journey_map.journey.goal)
-        halves = survey.cells(reached, 2)
-        if not goal or halves["n"].to_numpy().min() < _FEWEST:
-            return {}
-        apart, _ = self._apart(halves, "mean", survey.score, reached)
-        matters = abs(apart.estimate[0]) >= HALF_A_POINT * survey.width
-        if apart.low[0] <= 0 <= apart.high[0] or not matters:
-            return {}
-        before, after = (
+        halves = survey.cells(flag.cast(pl.Int64).fill_null(2).to_numpy(), 3).head(2)
+        if halves["n"].to_numpy().min() < _FEWEST:
+            return None
+        one, other = halves.select("mean", "mean_low", "mean_high").rows()
+        apart, low, high = (float(x) for x in difference_of_rates(one, other))
+        if low <= 0 <= high or abs(apart) < HALF_A_POINT * survey.width:
+            return None
+        without, with_it = (
             f"{rating(row['mean'], row['mean_low'], row['mean_high'])} (n = {decimal(row['n'])})"
             for row in halves.iter_rows(named=True)
         )
-        side = "lower" if apart.high[0] < 0 else "higher"
-        return {
-            "around_customers": halves["customers"][int(side == "higher")],
-            "around_goal": f"Who answers before {goal} gives {before} of {survey.ends[1]:g} on "
-            f"{survey.scale}, {side} than who answers after it: {after}",
-        }
+        text = words.format(
+            goal=" or ".join(survey.workspace.journey_map.journey.goal),
+            without=without,
+            highest=f"{survey.ends[1]:g} on {survey.scale}",
+            side="lower" if apart < 0 else "higher",
+            with_it=with_it,
+        )
+        return abs(apart), text, halves["customers"][int(apart > 0)]
 
 
 def _who_answers(row: dict[str, Any], tilt: Tilt | None, rated: float) -> str:

@@ -1,5 +1,6 @@
 """What customers say: counted by hand, simulated with known truth, and honest about who answers."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -7,16 +8,18 @@ from random import Random
 import numpy as np
 import polars as pl
 import pytest
-from journey_oracle import contact, make_workspace
+from journey_oracle import contact, journey_map, make_workspace, random_log
 
 from cxlib.cli.app import app
 from cxlib.errors import NotMeasurableError, UnknownNameError
 from cxlib.ingest import read_events, read_ratings
 from cxlib.journey_map import parse_journey_map
+from cxlib.map_model import PlannedHandoff
 from cxlib.measures.drivers import measure_drivers
 from cxlib.measures.experience import measure_experience_curve, measure_spectrum
 from cxlib.measures.loyalty import measure_loyalty
 from cxlib.measures.perception import Perception, measure_perception
+from cxlib.sequences import comes_late
 from cxlib.statistics.scores import mean_score, net_promoter_score
 from cxlib.store import Workspace, build_workspace
 
@@ -230,6 +233,28 @@ def test_who_answers_once_for_a_journey_is_not_silent_at_its_other_contacts(
     assert [rows[p]["n"] for p in ("basket", "pay")] == [45, 240]
     assert (rows["basket"]["verdict"], rows["basket"]["trusted"]) == ("lower", True)
     assert all(abs(row["weighted"] - row["mean"]) < 0.1 for row in rows.values())
+
+
+def test_a_contact_is_late_where_its_planned_step_was(tmp_path: Path) -> None:
+    log, plan = random_log(3, customers=120), PlannedHandoff("page", "basket", timedelta(days=4))
+    rule = replace(journey_map(), planned_handoffs=(plan,))
+    workspace = make_workspace(tmp_path, log, rule=rule)
+    names = dict(workspace.places.select("place", "touchpoint").iter_rows())
+    rows = [r | {"at": names[r["place"]]} for r in workspace.store().collect().to_dicts()]
+    found, states = comes_late(workspace).to_list(), set()
+    for i, row in enumerate(rows):
+        own = [k for k in range(i + 1) if rows[k]["journey"] == row["journey"]]
+        last = max((k for k in own if rows[k]["at"] == "page"), default=None)
+        late = None
+        if last is not None:
+            due = rows[last]["occurred_at"] + plan.deadline
+            then = (r for r in rows[last + 1 :] if r["customer"] == row["customer"])
+            came = next((r["occurred_at"] for r in then if r["at"] == "basket"), None)
+            overdue = True if due < workspace.observed_until else None
+            late = overdue if came is None else came > due
+        assert found[i] is late
+        states.add(late)
+    assert states == {True, False, None}
 
 
 def test_a_bound_is_what_it_takes_to_change_the_verdict(
