@@ -228,26 +228,24 @@ def comes_late(workspace: Workspace) -> pl.Series:
     store = workspace.store()
     columns = {"occurred_at", "place", "customer", "journey", "due_at"}
     rows = store.select(sorted(columns & {*store.collect_schema().names()})).collect()
-    places, at, until = workspace.places, pl.col("occurred_at"), workspace.observed_until
-    missed = [pl.when(pl.col("place") < 0).then(True)]  # none
-    for i, planned in enumerate(workspace.journey_map.planned_handoffs):
+    rows = rows.with_columns(pl.lit(-1, pl.Int8).alias("nothing → planned"))
+    at, until = pl.col("occurred_at"), pl.lit(workspace.observed_until)
+    for planned in workspace.journey_map.planned_handoffs:
         here, there = (
-            pl.col("place").is_in(places.filter(touchpoint=name)["place"].implode())
+            pl.col("place").is_in(workspace.places.filter(touchpoint=name)["place"].implode())
             for name in (planned.source, planned.target)
         )
         due = at + planned.deadline
         if planned.promised and "due_at" in rows.columns:
             due = pl.coalesce("due_at", due)
         rows = rows.with_columns(here=here, due=due, came=pl.when(there).then(at))
-        came = pl.col("came").shift(-1).backward_fill().over("customer")
-        rows = rows.with_columns(came=came)
-        late = pl.coalesce("came", pl.lit(until)) > pl.col("due")
+        rows = rows.with_columns(pl.col("came").backward_fill().over("customer"))
+        late = (pl.coalesce("came", until) > pl.col("due")).cast(pl.Int8)
         known = pl.col("came").is_not_null() | (pl.col("due") < until)
-        told = pl.when("here").then(pl.when(known).then(late.cast(pl.Int8)).otherwise(2))
-        rows = rows.with_columns(told.alias(f"state {i}"))
-        state = pl.col(f"state {i}").forward_fill().over("journey")
-        missed.append(pl.when(state < 2).then(state == 1))
-    return rows.select(late=pl.max_horizontal(missed)).to_series()
+        told = pl.when("here").then(pl.when(known).then(late).otherwise(-1))
+        rows = rows.with_columns(told.alias(f"{planned.source} → {planned.target}"))
+    worst = rows.select(pl.col("^.* → .*$").forward_fill().over("journey")).max_horizontal()
+    return (worst > 0).set(worst < 0, None)
 
 
 def meets_finding(workspace: Workspace, found: pl.DataFrame) -> pl.Series:

@@ -143,8 +143,8 @@ def measure_perception(
     ----------
     by
         "touchpoint", "stage", "transition", "channel", "owner", "period" or "promise" (what was
-        planned: in time, or late); or the name of a segment or an environment of the log, as ``segment.NAME`` or ``environment.NAME`` where
-        it is called like one of these.
+        planned: in time, or late); or the name of a segment or an environment of the log, as
+        ``segment.NAME`` or ``environment.NAME`` where it is called like one of these.
     scale
         One scale only; None: each of them, apart.
     where
