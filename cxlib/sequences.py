@@ -30,8 +30,11 @@ beyond the goal's stage; open: still running at the end of the log."""
 By = Literal["touchpoint", "place", "channel", "stage", "owner"]
 """What a contact is called."""
 
-GROUPS = ("touchpoint", "stage", "transition", "channel", "owner", "period")
+GROUPS = ("touchpoint", "stage", "transition", "channel", "owner", "period", "promise")
 """What contacts can be told apart by, beside segments and environments."""
+
+PROMISE = ("in time", "late")
+"""How what was planned can come; other contacts are in none of these groups."""
 
 ENVIRONMENT = "environment."
 """What the store's column of an environment begins with."""
@@ -192,6 +195,8 @@ def name_groups(workspace: Workspace, rows: pl.DataFrame, by: str) -> tuple[list
     elif by == "period":
         labels = pl.Series([workspace.periods.label(i) for i in range(len(workspace.periods))])
         codes = rows["period"]
+    elif by == "promise":
+        return [*PROMISE], comes_late(workspace).cast(pl.UInt32)
     elif (dimension := by if by in dimensions else by.removeprefix(DIMENSION)) in dimensions:
         labels, codes = dimension_values(workspace.segments, dimension), rows["segment"]
     elif (environment := environment_column(by)) in rows.columns:
@@ -213,6 +218,34 @@ def _position(values: pl.Series, names: pl.Series) -> pl.Series:
 def environment_column(by: str) -> str:
     """Name of the store's column of an environment, given with or without what it begins with."""
     return by if by.startswith(ENVIRONMENT) else ENVIRONMENT + by
+
+
+def comes_late(workspace: Workspace) -> pl.Series:
+    """Of each contact of the store: whether the planned step that it waits for, or that came last
+    in its journey, came after the promised date or the deadline, or is overdue at the end of the
+    log; null: none was planned, or it is not due yet.
+    """
+    store = workspace.store()
+    columns = {"occurred_at", "place", "customer", "journey", "due_at"}
+    rows = store.select(sorted(columns & {*store.collect_schema().names()})).collect()
+    rows = rows.with_columns(pl.lit(-1, pl.Int8).alias("nothing → planned"))
+    at, until = pl.col("occurred_at"), pl.lit(workspace.observed_until)
+    for planned in workspace.journey_map.planned_handoffs:
+        here, there = (
+            pl.col("place").is_in(workspace.places.filter(touchpoint=name)["place"].implode())
+            for name in (planned.source, planned.target)
+        )
+        due = at + planned.deadline
+        if planned.promised and "due_at" in rows.columns:
+            due = pl.coalesce("due_at", due)
+        rows = rows.with_columns(here=here, due=due, came=pl.when(there).then(at))
+        rows = rows.with_columns(pl.col("came").backward_fill().over("customer"))
+        late = (pl.coalesce("came", until) > pl.col("due")).cast(pl.Int8)
+        known = pl.col("came").is_not_null() | (pl.col("due") < until)
+        told = pl.when("here").then(pl.when(known).then(late).otherwise(-1))
+        rows = rows.with_columns(told.alias(f"{planned.source} → {planned.target}"))
+    worst = rows.select(pl.col("^.* → .*$").forward_fill().over("journey")).max_horizontal()
+    return (worst > 0).set(worst < 0, None)
 
 
 def meets_finding(workspace: Workspace, found: pl.DataFrame) -> pl.Series:

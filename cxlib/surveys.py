@@ -33,6 +33,9 @@ MOST_FITTED = 150_000
 CLASSES = ("low", "middle", "high")
 """What `rating_class` numbers."""
 
+NEARLY_ALL = 0.9
+"""Share of journeys with an answer from which on the silent are too few to matter."""
+
 _LEVELS = 40
 """Most values of a property of contacts that get an indicator of their own."""
 
@@ -40,7 +43,11 @@ SAID: dict[str, Column] = {
     "scale": Label("of the ratings"),
     "n": Count("answers", each="ratings"),
     "customers": Customers("who gave them"),
-    "contacts": Count("that could have been rated", each="contacts", detail=True),
+    "contacts": Count(
+        "that could have been rated; one for each journey where nearly all hold one answer",
+        each="contacts",
+        detail=True,
+    ),
     "response": Share("answers by contacts", of="contacts", cases=("n",)),
     "mean": Rating("of the answers", of="n", each="ratings", interval=True),
     "weighted": Rating("if all had answered, as far as the log knows", interval=True),
@@ -154,6 +161,7 @@ class Survey:
         for more in (own, beside.rename({"off": "beside"}), every):
             rows = rows.join(more, on="row", how="left", maintain_order="left")
         rows = rows.with_columns(pl.col("beside", "said_off", "said_n").fill_null(0))
+        rows = _one_per_journey(rows)
         ends = scale_ends(workspace, scale, own["rating"].to_numpy())
         rating, customer = rows["rating"].to_numpy(), rows["customer"].to_numpy().astype(np.int64)
         group = np.zeros(len(rows), dtype=np.int64)
@@ -270,6 +278,25 @@ class Survey:
     def _best(self) -> float:
         """The lowest answer of the top box: the two best of a long scale, the best of a short."""
         return self.ends[1] - 1 if self.width >= 4 else self.ends[1]
+
+
+def _one_per_journey(rows: pl.DataFrame) -> pl.DataFrame:
+    """Leave one contact of each journey where nearly all hold an answer, and hardly any several.
+
+    Who is asked once, and answers, is not silent at the other contacts. Of a journey without an
+    answer its last contact could have been rated.
+    """
+    given = pl.col("rating").is_not_null()
+    rated = given.any().over("journey")
+    told = rows.select(
+        journeys=pl.col("journey").n_unique(),
+        rated=pl.col("journey").filter(given).n_unique(),
+        answers=given.sum(),
+    ).row(0, named=True)
+    if told["rated"] < NEARLY_ALL * max(told["journeys"], told["answers"]):
+        return rows
+    last = pl.col("row") == pl.col("row").max().over("journey")
+    return rows.filter(given | (~rated & last))
 
 
 def _off_the_usual(said: pl.DataFrame) -> pl.DataFrame:

@@ -15,7 +15,14 @@ from cxlib.errors import InputError, NotMeasurableError
 from cxlib.journeys import NO_STAGE
 from cxlib.numbers import decimal, plural, share
 from cxlib.results import Result, answers, result
-from cxlib.sequences import ENVIRONMENT, choose_contacts, is_kept, meets_finding, own_places
+from cxlib.sequences import (
+    ENVIRONMENT,
+    choose_contacts,
+    comes_late,
+    is_kept,
+    meets_finding,
+    own_places,
+)
 from cxlib.statistics.importance import cross_products, driver_shares, slopes
 from cxlib.statistics.rates import divide, mean_interval
 from cxlib.statistics.resampling import BUCKETS, effective_buckets, jackknife_se
@@ -54,7 +61,7 @@ class Drivers(Result):
             outcome=Label("scale of the ratings, or return within so many days"),
             driver=Label(
                 "contacts of a kind or channel, waits, repeats, changes, backtracks, findings met, "
-                "environments"
+                "planned steps that came late, environments"
             ),
             n=Count("contacts rated, or customers followed so long", each="ratings"),
             customers=Customers("who had more of it than who had least", detail=True),
@@ -108,11 +115,11 @@ def measure_drivers(
     A rated contact has what came before it in its journey, itself included: contacts of each
     ``kind`` of the map (where it gives none: of each channel), the wait before it and the longest
     so far, repeats of a touchpoint, changes of channel, backtracks to an earlier stage, findings
-    met (contacts where, when and in the group that one is about); and whether it was in one of the
-    commonest environments. A customer has the same at the end of his first journey; the outcome is
-    1 where he came by his own act (no delivery, and nothing that the company begins) in a later
-    journey within `days`, of those who are followed that long. Counts and
-    hours enter as log(1 + x).
+    met (contacts where, when and in the group that one is about); whether its planned step came
+    late (after the promised date, or the deadline); and whether it was in one of the commonest
+    environments. A customer has the same at the end of his first journey; the outcome is 1 where he
+    came by his own act (no delivery, and nothing that the company begins) in a later journey within
+    `days`, of those who are followed that long. Counts and hours enter as log(1 + x).
 
     Shares are Johnson's relative weights: they add up to R². Where ``slope`` and ``r`` clearly
     disagree, other drivers hide what this one adds (suppression: Tzelgov & Henik 1991,
@@ -204,6 +211,7 @@ def _contacts(workspace: Workspace, findings: pl.DataFrame | None = None) -> pl.
         so_far(pl.col("_changed")).alias("channel changes"),
         so_far(pl.col("_back")).alias("backtracks"),
         *(so_far(pl.col(name)).alias(name) for name in met),
+        comes_late(workspace).fill_null(False).cast(pl.Float64).alias("late"),
     ).hstack(there)
 
 
@@ -310,11 +318,11 @@ def explain_differences(cases: pl.DataFrame, drivers: list[str]) -> Iterator[dic
 def _out_of_time(design: NDArray[np.float64], at: NDArray[np.int64]) -> float | None:
     """R² in the last third of time of what the first two thirds tell; None where unknown."""
     late = at > np.quantile(at, 2 / 3)
-    early = design[~late]
-    if late.sum() < FEWEST or len(early) < FEWEST or not early[:, -1].std():
+    early, outcome = design[~late], design[:, -1]
+    # constant to the last bit: a variance would be rounding, and not 0
+    if min(late.sum(), len(early)) < FEWEST or not (np.ptp(early[:, -1]) and np.ptp(outcome[late])):
         return None
     [products] = cross_products(early, np.zeros(len(early), dtype=np.int64), buckets=1)
     off = design[late] - early.mean(axis=0)
     error = off[:, -1] - off[:, :-1] @ slopes(products)
-    total = float(off[:, -1].var() * len(off))
-    return None if total <= 0 else 1 - float((error**2).sum()) / total
+    return 1 - float((error**2).sum()) / float(outcome[late].var() * len(off))

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from cxlib.columns import Columns, Count, Customers, Flag, Label, Rating, Tables, Text
 from cxlib.numbers import decimal, rating, share
 from cxlib.results import Result, answers, numbers, result
+from cxlib.sequences import comes_late
 from cxlib.statistics.multiple_testing import false_discovery_rate, p_values
 from cxlib.statistics.nonresponse import Tilt, points_to_change
 from cxlib.statistics.rates import Interval, difference_of_rates
 from cxlib.store import Workspace
 from cxlib.summary import Selection
-from cxlib.surveys import SAID, Survey, mean_outside, read_surveys
+from cxlib.surveys import NEARLY_ALL, SAID, Survey, mean_outside, read_surveys
 
 LEAST_KEPT = 0.5
 """Part of a difference that must remain once everybody is asked, as far as the log knows them."""
@@ -33,8 +34,14 @@ HALF_A_POINT = 0.05
 
 _FEWEST = 20
 
-_NEARLY_ALL = 0.9
-"""Share of journeys with an answer from which on the silent are too few to matter."""
+_AROUND_GOAL = (
+    "Who answers before {goal} gives {without} of {highest}, {side} than who answers after it: "
+    "{with_it}"
+)
+_LATE = (
+    "Whose planned step comes in time gives {without} of {highest}, {side} than whose comes late: "
+    "{with_it}"
+)
 
 
 @result
@@ -57,8 +64,9 @@ class Perception(Result):
             ),
             bound=Rating("by which those who did not answer would have to differ to change it"),
             trusted=Flag(
-                "who answers seems to explain neither mean nor verdict, and half a point of ten "
-                "would not change the verdict; null: no verdict, and nothing tells who answers"
+                "no: who answers seems to explain mean or verdict; yes: it does not, and half a "
+                "point of ten would not change the verdict, or would have been noticed; null: "
+                "this log cannot tell"
             ),
         ),
         scales=Columns(
@@ -73,6 +81,10 @@ class Perception(Result):
             tilted=Rating("mean of everybody if it depends on the rating alone", interval=True),
             around_goal=Text("answers before the goal against those after it", detail=True),
             around_customers=Customers("who gave the lower of these", detail=True),
+            apart=Text(
+                "that, and what came late against what came in time, the larger first; one a line",
+                detail=True,
+            ),
             sentence=Text("who answers", detail=True),
         ),
     )
@@ -84,7 +96,7 @@ class Perception(Result):
     def _of_scale(self, scale: str) -> list[str]:
         whole = self.scales.filter(pl.col("scale") == scale).row(0, named=True)
         rows = self.table.filter((pl.col("scale") == scale) & pl.col("verdict").is_not_null())
-        said = [whole["around_goal"]] if whole["around_goal"] else []
+        said = whole["apart"].split("\n") if whole["apart"] else []
         for verdict, falls in (("lower", False), ("higher", True)):
             apart = rows.filter(pl.col("verdict") == verdict)
             weight = (pl.col("mean") - pl.col("others")).abs() * pl.col("n")
@@ -124,14 +136,15 @@ def measure_perception(
     the rating, and by late answers. `bound` needs no such assumption: by how many points those who
     did not answer would have to differ from their like for another verdict. A verdict stands among
     all groups of its scale (false discovery rate 5 %); it is `trusted` where nothing speaks against
-    it and half a point of ten (a twentieth of the scale) would not change it.
+    it, and half a point of ten (a twentieth of the scale) would not change it, or would have been
+    noticed.
 
     Parameters
     ----------
     by
-        "touchpoint", "stage", "transition", "channel", "owner" or "period"; or the name of a
-        segment or an environment of the log, as ``segment.NAME`` or ``environment.NAME`` where
-        it is called like one of these.
+        "touchpoint", "stage", "transition", "channel", "owner", "period" or "promise" (what was
+        planned: in time, or late); or the name of a segment or an environment of the log, as
+        ``segment.NAME`` or ``environment.NAME`` where it is called like one of these.
     scale
         One scale only; None: each of them, apart.
     where
@@ -180,17 +193,17 @@ class _Verdicts:
         margin = np.where(verdict == 0, either, np.maximum(near, 0.0))
         bound = points_to_change(margin, cells["response"].to_numpy())
         kept = verdict * whole.estimate >= LEAST_KEPT * np.abs(plain.estimate)
-        stands = kept & (bound >= HALF_A_POINT * survey.width)
-        doubted = self._doubted(cells) & ~(bound > survey.width)  # no answer could change it
-        trusted = np.where(verdict == 0, self.depends is not None, stands) & ~doubted
-        told = pl.Series((verdict != 0) | (self.depends is not None) | doubted)
+        sure = bound > survey.width  # no answer could change it
+        doubted = ~sure & (self._doubted(cells) | ((verdict != 0) & ~kept))
+        outlasts = (verdict != 0) & (bound >= HALF_A_POINT * survey.width)
+        told = pl.Series(outlasts | (self.depends is not None) | doubted)
         return cells.with_columns(
             group=pl.Series(names),
             others=numbers(others),
             others_n=pl.col("n").sum() - pl.col("n"),
             verdict=pl.Series(verdict).replace_strict({-1: "lower", 1: "higher"}, default=None),
             bound=numbers(np.where(np.isfinite(bound), bound, np.nan)),
-            trusted=pl.Series(trusted).set(~told, None),
+            trusted=pl.Series(~doubted).set(~told, None),
         ).filter(pl.col("n") > 0)
 
     @property
@@ -244,30 +257,42 @@ class _Verdicts:
             row |= {"tilted_high": tilt.mean_high}
         said = survey.rows["journey"].filter(pl.Series(survey.answered)).n_unique()
         rated = said / survey.rows["journey"].n_unique()
-        return row | {"sentence": _who_answers(row, tilt, rated)} | self._around_the_goal()
+        return row | {"sentence": _who_answers(row, tilt, rated)} | self._halves()
 
-    def _around_the_goal(self) -> dict[str, Any]:
-        """Say whether answers before the goal lie half a point of ten or more from those after."""
+    def _halves(self) -> dict[str, Any]:
+        """Say where answers before the goal, or to what came late, lie apart from the others."""
+        workspace, rows = self.survey.workspace, self.survey.rows
+        late = self._half(comes_late(workspace).gather(rows["row"]), _LATE)
+        goal = workspace.journey_map.journey.goal
+        reached = self._half(rows["reached"], _AROUND_GOAL) if goal else None
+        told = sorted(filter(None, (late, reached)), reverse=True)
+        row: dict[str, Any] = {"apart": "\n".join(text for _, text, _ in told) or None}
+        if reached is not None:
+            row |= {"around_goal": reached[1], "around_customers": reached[2]}
+        return row
+
+    def _half(self, flag: pl.Series, words: str) -> tuple[float, str, int] | None:
+        """Points between answers without and with a flag, the words, and who gave the lower."""
         survey = self.survey
-        reached = survey.rows["reached"].to_numpy().astype(np.int64)
-        goal = " or ".join(survey.workspace.journey_map.journey.goal)
-        halves = survey.cells(reached, 2)
-        if not goal or halves["n"].to_numpy().min() < _FEWEST:
-            return {}
-        apart, _ = self._apart(halves, "mean", survey.score, reached)
-        matters = abs(apart.estimate[0]) >= HALF_A_POINT * survey.width
-        if apart.low[0] <= 0 <= apart.high[0] or not matters:
-            return {}
-        before, after = (
+        halves = survey.cells(flag.cast(pl.Int64).fill_null(2).to_numpy(), 3).head(2)
+        if halves["n"].to_numpy().min() < _FEWEST:
+            return None
+        one, other = halves.select("mean", "mean_low", "mean_high").rows()
+        apart, low, high = (float(x) for x in difference_of_rates(one, other))
+        if low <= 0 <= high or abs(apart) < HALF_A_POINT * survey.width:
+            return None
+        without, with_it = (
             f"{rating(row['mean'], row['mean_low'], row['mean_high'])} (n = {decimal(row['n'])})"
             for row in halves.iter_rows(named=True)
         )
-        side = "lower" if apart.high[0] < 0 else "higher"
-        return {
-            "around_customers": halves["customers"][int(side == "higher")],
-            "around_goal": f"Who answers before {goal} gives {before} of {survey.ends[1]:g} on "
-            f"{survey.scale}, {side} than who answers after it: {after}",
-        }
+        text = words.format(
+            goal=" or ".join(survey.workspace.journey_map.journey.goal),
+            without=without,
+            highest=f"{survey.ends[1]:g} on {survey.scale}",
+            side="lower" if apart < 0 else "higher",
+            with_it=with_it,
+        )
+        return abs(apart), text, halves["customers"][int(apart > 0)]
 
 
 def _who_answers(row: dict[str, Any], tilt: Tilt | None, rated: float) -> str:
@@ -275,7 +300,7 @@ def _who_answers(row: dict[str, Any], tilt: Tilt | None, rated: float) -> str:
     mean = rating(row["mean"], row["mean_low"], row["mean_high"])
     if row["n"] == row["contacts"]:
         return f"All contacts that could be rated on {row['scale']} were; their mean is {mean}"
-    if rated >= _NEARLY_ALL:
+    if rated >= NEARLY_ALL:
         return (
             f"{share(rated)} of the journeys that could be rated on {row['scale']} were; the mean "
             f"of these answers is {mean}, which the few others can hardly move; at which contact "

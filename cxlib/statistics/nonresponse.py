@@ -34,7 +34,9 @@ def completed_ratings(features: Rows, answered: Flags, score: Rows, fitted: Flag
     """Per contact, the term whose mean is that of everybody's rating: m(x) + r (y - m(x)) / π(x).
 
     The rating m that ``features`` point to among those who answered, and the chance π to answer,
-    told from the rows that are ``fitted``; both ridge regressions.
+    told from the rows that are ``fitted``; both ridge regressions. An answer is held against the
+    rating that all others point to (leave-one-out: Allen 1974, doi:10.1080/00401706.1974.10489157):
+    a regression keeps close to few answers, and their errors would seem too small.
     """
     from scipy.special import expit
 
@@ -42,8 +44,11 @@ def completed_ratings(features: Rows, answered: Flags, score: Rows, fitted: Flag
     x = (features - middle) / np.where(spread > 1e-9 * (1 + np.abs(middle)), spread, 1.0)
     centre, usual = x[answered].mean(axis=0), score[answered].mean()
     own = x[answered] - centre
-    slope = np.linalg.solve(own.T @ own + np.eye(x.shape[1]), own.T @ (score[answered] - usual))
-    model = (x - centre) @ slope + usual
+    turn = np.linalg.inv(own.T @ own + np.eye(x.shape[1]))
+    model = (x - centre) @ (turn @ (own.T @ (score[answered] - usual))) + usual
+    leverage = 1 / len(own) + ((own @ turn) * own).sum(axis=1)
+    off = score[answered] - model[answered]
+    model[answered] -= off * leverage / np.maximum(1 - leverage, 1e-9)
     chance = np.full(len(x), answered.mean())
     if 0 < answered[fitted].mean() < 1:
         with_constant = np.column_stack([x, np.ones(len(x))])

@@ -16,6 +16,9 @@ from cxlib.statistics.resampling import Estimates
 _ADDED = 3.0
 """Answers added before an interval is taken (Rocks 2016, for the net promoter score)."""
 
+_ALIKE = 0.3
+"""Usual correlation of a customer's answers."""
+
 
 def _quantile(answers: ArrayLike, units: ArrayLike) -> Estimates:
     """Normal for independent answers; Student's t where customers answered more than once."""
@@ -32,8 +35,14 @@ def independent_answers(
                            {\sum_c (\sum_{i \in c} e_i)^2 \, (n / (n - n_c))^2}
 
     with deviations e of n answers, n_c of them of customer c: the jackknife over customers, for
-    what few of them say much of pulls the mean towards itself. Kish (1965), Survey Sampling,
-    section 8.2; Bell & McCaffrey (2002), Survey Methodology 28, 169-181.
+    what few of them say much of pulls the mean towards itself. Where a few answer very often,
+    their sums tell little of how far customers differ: the size is lowered by Student's t of the
+    degrees of freedom, with v the variance of a sum if answers of a customer correlate by ρ,
+
+    .. math:: df = 1 + \frac{(\sum_c v_c)^2}{\sum_c v_c^2}, \quad v_c = n_c (1 + (n_c - 1) \rho)
+
+    Kish (1965), Survey Sampling, section 8.2; Korn & Graubard (1998), Survey Methodology 24,
+    193-201; Bell & McCaffrey (2002), Survey Methodology 28, 169-181.
     """
     values = np.asarray(value, dtype=np.float64)
     n = np.bincount(cell, minlength=cells).astype(np.float64)
@@ -45,12 +54,23 @@ def independent_answers(
     summed = np.bincount(group, apart, minlength=len(first))
     customers = np.bincount(home, minlength=cells).astype(np.float64)
     single = np.bincount(cell, apart**2, minlength=cells)
-    others = n[home] - np.bincount(group, minlength=len(first))
+    own = np.bincount(group, minlength=len(first)).astype(np.float64)
+    others = n[home] - own
     pull = np.where(others > 0, divide(n[home] - 1, others), 1.0)
     clustered = np.bincount(home, (pull * summed) ** 2, minlength=cells)
     size = np.where(clustered > 1e-12, n * divide(single, np.maximum(clustered, 1e-12)), customers)
-    size = np.where(single > 1e-12, size, customers)
-    return np.clip(size, np.minimum(n, 1.0), n)
+    size = np.clip(np.where(single > 1e-12, size, customers), np.minimum(n, 1.0), n)
+    # how alike a customer's answers are, drawn to the usual where few say more than one
+    pairs = np.bincount(home, own * (own - 1), minlength=cells)
+    more = np.bincount(home, own > 1, minlength=cells)
+    alike = divide((np.bincount(home, summed**2, minlength=cells) - single) * n, pairs * single)
+    alike = np.clip(np.where(np.isnan(alike), _ALIKE, alike), 0, 1)
+    alike += (_ALIKE - alike) * 3 / (more + 3)
+    varies = own * (1 + (own - 1) * alike[home])
+    total, squares = (np.bincount(home, v, minlength=cells) for v in (varies, varies**2))
+    freedom = 1 + divide(total**2, squares)
+    lowered = size * np.minimum(t_quantile(size) / t_quantile(np.nan_to_num(freedom)), 1.0)
+    return np.clip(np.where(pairs > 0, lowered, size), np.minimum(n, 1.0), n)
 
 
 def mean_score(

@@ -1,6 +1,8 @@
 """What customers write: masked, scored, told apart by topic; no rare word and no comment shown."""
 
 import json
+import re
+from datetime import timedelta
 from random import Random
 
 import polars as pl
@@ -133,6 +135,47 @@ def test_no_name_and_no_rare_word_is_in_anything_published(tmp_path):
     private += ["123 45 67", "2345678", "3704"]
     assert [word for word in private if word.lower() in told.lower()] == []
     assert [text for *_, text in truth.values() if text in told] == []
+
+
+def test_no_secret_is_in_two_publications_a_day_apart_nor_in_the_pages_made_of_them(tmp_path):
+    """Somebody who compares them learns no word that fewer than ten customers wrote."""
+    secrets = ["Zwackelmann", "zanzibarisch", "Grünspechtweg", "AX99417", "krankschreibung"]
+    secrets += ["bankruptcy", "Xanthippe", "ORD-2025-77413", "naïveté-plötz"]
+    forms = ("{0}", "({1})", "{0}!! {0}", "Frau {0}", "{0}s", "{0}")
+    extra = [
+        forms[i // len(secrets) % len(forms)].format(word, word.upper())
+        for i in range(81)
+        for word in [secrets[i % len(secrets)]]
+    ]
+    extra[0] += " einhornzüchter" * 500  # one customer says it often
+    log, truth = comment_log(500, extra=extra)
+    last = max(row.at for row in log)
+    asked = ["perception", "experience_curve", "spectrum", "drivers", "comments"]
+    told = []
+    for name, days in (("before", 1), ("after", 0)):
+        rows = [row for row in log if row.at <= last - timedelta(days=days)]
+        shop = build(tmp_path / name, rows, truth)
+        snapshot = publish(shop, answers=asked)
+        cx.export(shop, tmp_path / name / "pages", views=["perception"])
+        parquet = [*snapshot.folder.rglob("*.parquet")]
+        pages = [f for f in snapshot.folder.rglob("*") if f.is_file() and f not in parquet]
+        pages += (tmp_path / name / "pages").rglob("*.html")
+        text = "".join(str(pl.read_parquet(file).to_dicts()) for file in parquet)
+        found = f"{text}{''.join(f.read_text('utf-8', errors='ignore') for f in pages)}".lower()
+        about = " ".join(words for own in TOPICS.values() for words in own.values()).split()
+        assert any(f"{word}, " in text for word in about)  # topics are there
+        for word in [*secrets, "einhornzüchter"]:
+            escaped = word.lower().encode("unicode_escape").decode()
+            assert word.lower() not in found, (name, word)
+            assert escaped not in found, (name, word)
+        told.append(set(re.findall(r"[^\W\d_]{3,}", text.lower())))
+    users = {}
+    for row in log:
+        for word in re.findall(r"[^\W\d_]{3,}", truth[row.customer][3].lower()):
+            users.setdefault(word, set()).add(row.customer)
+    rare = {word for word, who in users.items() if len(who) < 10}
+    assert len(rare) > 10
+    assert not rare & (told[0] | told[1])
 
 
 def test_what_is_missing_is_said(tmp_path, written, monkeypatch):

@@ -15,7 +15,7 @@ from cxlib.cli.app import app
 from cxlib.errors import InputError, NotMeasurableError
 from cxlib.ingest import read_events
 from cxlib.journey_map import parse_journey_map
-from cxlib.measures.drivers import _contacts, measure_drivers
+from cxlib.measures.drivers import _contacts, explain_differences, measure_drivers
 from cxlib.store import build_workspace
 from cxlib.summary import Selection
 
@@ -153,6 +153,18 @@ def test_plain_least_squares_gives_the_same(planted):
     assert rows["slope"].to_numpy() == pytest.approx(slope[1:], abs=1e-6)
     residual = cases["rating"].to_numpy() - x @ slope
     assert rows["r2"][0] == pytest.approx(1 - residual.var() / cases["rating"].to_numpy().var())
+
+
+def test_an_outcome_that_stands_still_later_is_not_told_out_of_time():
+    rng = np.random.default_rng(8)
+    more, value = rng.normal(size=900), rng.random(900) < 0.1
+    value[600:] = False
+    cases = pl.DataFrame({"customer": range(900), "occurred_at": range(900), "more": more})
+    cases = cases.with_columns(bucket=pl.col("customer") % 32, value=pl.Series(value * 1.0))
+    [row] = explain_differences(cases, ["more"])
+    assert row["r2_later"] is None
+    [row] = explain_differences(cases.with_columns(value=pl.Series(more)), ["more"])
+    assert row["r2_later"] == pytest.approx(1)
 
 
 def test_too_few_ratings_are_refused_in_one_sentence(tmp_path):

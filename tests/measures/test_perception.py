@@ -1,20 +1,25 @@
 """What customers say: counted by hand, simulated with known truth, and honest about who answers."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import polars as pl
 import pytest
+from journey_oracle import contact, journey_map, make_workspace, random_log
 
 from cxlib.cli.app import app
 from cxlib.errors import NotMeasurableError, UnknownNameError
 from cxlib.ingest import read_events, read_ratings
 from cxlib.journey_map import parse_journey_map
+from cxlib.map_model import PlannedHandoff
 from cxlib.measures.drivers import measure_drivers
 from cxlib.measures.experience import measure_experience_curve, measure_spectrum
 from cxlib.measures.loyalty import measure_loyalty
 from cxlib.measures.perception import Perception, measure_perception
+from cxlib.sequences import comes_late
 from cxlib.statistics.scores import mean_score, net_promoter_score
 from cxlib.store import Workspace, build_workspace
 
@@ -203,14 +208,53 @@ def test_answering_by_chance_is_trusted(tmp_path: Path) -> None:
     doubted = 0
     for seed in range(8):
         found, truth = whole(tmp_path / str(seed), 100 + seed)
-        # a verdict that half a point would change is not trusted, whoever answers
-        firm = found.table.filter(pl.col("verdict").is_null() | (pl.col("bound") >= 0.5))
-        doubted += not firm["trusted"].all()
-        weak = found.table.filter(pl.col("verdict").is_not_null() & (pl.col("bound") < 0.5))
-        assert not weak["trusted"].any()
         row = found.scales.row(0, named=True)
+        doubted += (~found.table["trusted"]).any()
+        # what half a point would change is trusted only where it would have been noticed
+        weak = found.table.filter(~pl.col("bound").ge(0.5) | pl.col("verdict").is_null())
+        assert weak["trusted"].is_null().all() == (row["depends"] is None)
         assert row["mean_low"] - 0.2 <= truth <= row["mean_high"] + 0.2
     assert doubted <= 1
+
+
+def test_who_answers_once_for_a_journey_is_not_silent_at_its_other_contacts(
+    tmp_path: Path,
+) -> None:
+    """Three contacts each; nine of ten journeys are rated once, after the last or before it."""
+    dice, log = Random(4), []
+    for number in range(300):
+        rated = None if number % 20 == 0 else 1 if number % 20 < 4 else 2
+        for i, place in enumerate(("page", "basket", "pay")):
+            stars = dice.choice([1, 1, 2, 3] if i == 1 else [4, 5, 5, 5]) if i == rated else None
+            log.append(contact(f"c{number:03}", number % 90 + i, place, rating=stars))
+    found = measure_perception(make_workspace(tmp_path, log))
+    rows = {row["group"]: row for row in found.table.to_dicts()}
+    assert [rows[p]["contacts"] for p in ("basket", "pay")] == [45, 255]
+    assert [rows[p]["n"] for p in ("basket", "pay")] == [45, 240]
+    assert (rows["basket"]["verdict"], rows["basket"]["trusted"]) == ("lower", True)
+    assert all(abs(row["weighted"] - row["mean"]) < 0.1 for row in rows.values())
+
+
+def test_a_contact_is_late_where_its_planned_step_was(tmp_path: Path) -> None:
+    log, plan = random_log(3, customers=120), PlannedHandoff("page", "basket", timedelta(days=4))
+    rule = replace(journey_map(), planned_handoffs=(plan,))
+    workspace = make_workspace(tmp_path, log, rule=rule)
+    names = dict(workspace.places.select("place", "touchpoint").iter_rows())
+    rows = [r | {"at": names[r["place"]]} for r in workspace.store().collect().to_dicts()]
+    found, states = comes_late(workspace).to_list(), set()
+    for i, row in enumerate(rows):
+        own = [k for k in range(i + 1) if rows[k]["journey"] == row["journey"]]
+        last = max((k for k in own if rows[k]["at"] == "page"), default=None)
+        late = None
+        if last is not None:
+            due = rows[last]["occurred_at"] + plan.deadline
+            then = (r for r in rows[last + 1 :] if r["customer"] == row["customer"])
+            came = next((r["occurred_at"] for r in then if r["at"] == "basket"), None)
+            overdue = True if due < workspace.observed_until else None
+            late = overdue if came is None else came > due
+        assert found[i] is late
+        states.add(late)
+    assert states == {True, False, None}
 
 
 def test_a_bound_is_what_it_takes_to_change_the_verdict(

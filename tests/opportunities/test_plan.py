@@ -14,6 +14,7 @@ from cxlib.errors import CxError, InputError, NotMeasurableError
 from cxlib.ingest import read_events
 from cxlib.journey_map import parse_journey_map
 from cxlib.map_model import PlannedHandoff
+from cxlib.measures.perception import measure_perception
 from cxlib.opportunities.cjml import read_cjml
 from cxlib.opportunities.plan import KINDS, measure_plan
 from cxlib.opportunities.priorities import list_priorities
@@ -210,6 +211,11 @@ def test_a_promised_date_counts_instead_of_the_deadline_and_late_ones_are_rated_
         assert row[f"rated_{kind}"] == pytest.approx(sum(stars) / len(stars))
         assert row[f"rated_{kind}_low"] < row[f"rated_{kind}"] < row[f"rated_{kind}_high"]
     assert "after the promised date, and are rated" in found.sentences()[-1]
+    told = measure_perception(workspace, by="promise")
+    assert told.table["group"].to_list() == ["in time", "late"]
+    assert told.table["n"].to_list() == [expected["kept"], expected["late"]]
+    assert told.table["mean"].to_list() == pytest.approx([row["rated_kept"], row["rated_late"]])
+    assert told.sentences()[0].startswith("Whose planned step comes in time gives 4.")
     lines = list_priorities(workspace).table.filter(source="page", target="basket")
     assert lines.filter(pl.col("what").str.contains("after the promised date")).height == 1
     # and so it is judged: nobody is censored, so that the share broken is plain counting

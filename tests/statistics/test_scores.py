@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from cxlib.statistics.importance import (
     cross_products,
@@ -21,11 +22,20 @@ def test_independent_answers_equal_a_plain_loop() -> None:
         rows = [i for i in range(300) if cell[i] == c]
         mean = sum(float(value[i]) for i in rows) / len(rows)
         single = sum((value[i] - mean) ** 2 for i in rows)
-        together = 0.0
-        for who in {int(customer[i]) for i in rows}:
-            own = [value[i] - mean for i in rows if customer[i] == who]
-            together += (sum(own) * (len(rows) - 1) / (len(rows) - len(own))) ** 2
-        assert found[c] == pytest.approx(min(len(rows), len(rows) * single / together))
+        owns = [
+            [value[i] - mean for i in rows if customer[i] == who]
+            for who in {int(customer[i]) for i in rows}
+        ]
+        together = sum((sum(own) * (len(rows) - 1) / (len(rows) - len(own))) ** 2 for own in owns)
+        size = min(len(rows), len(rows) * single / together)
+        pairs = sum(len(own) * (len(own) - 1) for own in owns)
+        alike = (sum(sum(own) ** 2 for own in owns) - single) / pairs / (single / len(rows))
+        many = sum(len(own) > 1 for own in owns)
+        alike = (many * min(max(alike, 0), 1) + 3 * 0.3) / (many + 3)
+        varies = [len(own) * (1 + (len(own) - 1) * alike) for own in owns]
+        freedom = 1 + sum(varies) ** 2 / sum(v * v for v in varies)
+        lower = min(stats.t.ppf(0.975, size) / stats.t.ppf(0.975, freedom), 1)
+        assert found[c] == pytest.approx(size * lower)
     assert found[4] == 0
 
 
@@ -38,20 +48,21 @@ def test_one_customer_who_answers_a_hundred_times_is_one() -> None:
 
 def test_few_who_answer_often_pull_the_mean_and_the_interval_allows_for_it() -> None:
     rng = np.random.default_rng(3)
-    held = np.zeros(2)
-    for _ in range(600):
-        often = np.where(rng.random(20) < 0.1, 10, 1)
-        who = np.repeat(np.arange(20), often)[:20]
-        pleased = rng.normal(size=20)[who] + rng.normal(size=20)
-        value = 1.0 + np.searchsorted(np.array([-1.7, -1.5, -1.1, -0.36]), pleased)
-        size = independent_answers(np.zeros(20, int), who, value, cells=1)
-        sums = [20], [value.sum()], [(value**2).sum()]
-        for i, of in enumerate((size, None)):
-            found = mean_score(*sums, scale=(1, 5), size=of)
-            held[i] += found.low[0] <= 4.123 <= found.high[0]
-    # 600 runs: ± 2 points; without the pull of each customer it was 0.88
-    assert 0.92 <= held[0] / 600 <= 0.98
-    assert held[1] / 600 < 0.88
+    runs, n = 2_000, 50
+    often = np.where(rng.random((runs, n)) < 0.1, 10, 1)
+    who = np.stack([np.repeat(np.arange(n), row)[:n] for row in often])
+    mood = np.take_along_axis(rng.normal(size=(runs, n)), who, axis=1)
+    value = np.clip(np.round(5 + 2 * mood + 1.3 * rng.normal(size=(runs, n))), 0, 10).ravel()
+    cell = np.repeat(np.arange(runs), n)
+    size = independent_answers(cell, (who + n * cell.reshape(runs, n)).ravel(), value, cells=runs)
+    sums = [np.bincount(cell, w) for w in (np.ones_like(value), value, value**2)]
+    held = [
+        float(((found.low <= 5) & (found.high >= 5)).mean())
+        for found in (mean_score(*sums, scale=(0, 10), size=of) for of in (size, None))
+    ]
+    # 2,000 runs: ± 1 point; without the degrees of freedom it was 0.927
+    assert 0.935 <= held[0] <= 0.97
+    assert held[1] < 0.75
 
 
 def test_an_empty_cell_has_no_score() -> None:
