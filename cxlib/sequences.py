@@ -225,6 +225,13 @@ def comes_late(workspace: Workspace) -> pl.Series:
     in its journey, came after the promised date or the deadline, or is overdue at the end of the
     log; null: none was planned, or it is not due yet.
     """
+    if not is_kept(workspace):
+        return _late(workspace)
+    file = workspace.log_folder / "places.parquet"
+    return workspace.keep("late", file, lambda: _late(workspace))
+
+
+def _late(workspace: Workspace) -> pl.Series:
     store = workspace.store()
     columns = {"occurred_at", "place", "customer", "journey", "due_at"}
     rows = store.select(sorted(columns & {*store.collect_schema().names()})).collect()
