@@ -33,6 +33,7 @@ from cxlib.numbers import (
     rating,
     sentence_case,
     share,
+    signed,
     spelled,
 )
 from cxlib.signals import signal_named
@@ -68,18 +69,13 @@ def effect_text(row: Mapping[str, Any], *, interval: bool = False) -> str:
     """Write an effect in its own unit: ``+22 points``, ``×1.9``, ``−2.8``; with its interval."""
     if row["effect"] is None:
         return "too few to be shown"
-    is_ratio, is_share = (row["unit"].startswith(unit) for unit in ("ratio", "share"))
-    known = [v for v in (row["effect"], row.get("low"), row.get("high")) if v is not None]
-    value, *ends = (
-        decimal(v, 1)
-        if is_ratio
-        else decimal(100 * v if is_share else v, 0 if is_share else 1, sign=True)
-        for v in known
-    )
-    text = f"×{value}" if is_ratio else f"{value}{NBSP}points" if is_share else value
-    if not interval or len(ends) < 2:
-        return text
-    return f"{text} ({('–' if is_ratio else ' to ').join(ends)})"
+    ends = [row.get("low"), row.get("high")] if interval else []
+    figures = [row["effect"], *(ends if None not in ends else [])]
+    if row["unit"].startswith("ratio"):
+        return f"×{rating(*figures)}"
+    if row["unit"].startswith("share"):
+        return signed(*(100 * x for x in figures), unit=f"{NBSP}points")
+    return signed(*figures, digits=1)
 
 
 def in_open_hours(row: Mapping[str, Any]) -> bool:

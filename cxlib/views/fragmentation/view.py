@@ -25,7 +25,7 @@ from cxlib.figures.fragmentation import (
 )
 from cxlib.fragmentation.details import KEYS, ON_TRANSITIONS
 from cxlib.fragmentation.findings import Q_LIMIT
-from cxlib.fragmentation.sentences import say_advice, say_reasons
+from cxlib.fragmentation.sentences import headline, say_advice, say_reasons
 from cxlib.numbers import chance, day, decimal, people, plural
 from cxlib.signals import signal_named
 from cxlib.views.fragmentation import words
@@ -280,7 +280,11 @@ class Fragmentation(View):
         if filters:
             part = words.PART.format(shown=found, all=plural(of, "finding"))
             basis = f"{part} {basis}"
-        said = words.NOTHING_HERE if filters and of and not found else describe_findings(result)
+        said = describe_findings(result)
+        if not found and filters and of:
+            said = words.NOTHING_HERE
+        elif not found and not filters and self.on_other_grounds:
+            said = headline(self.whole).sentence
         return self.sentence(title=" · ".join([words.TITLE, *filters]), said=said, basis=basis)
 
     def draw_matrix(self) -> go.Figure:
