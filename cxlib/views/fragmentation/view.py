@@ -317,11 +317,11 @@ class Fragmentation(View):
 
     @property
     def on_other_grounds(self) -> list[dict[str, Any]]:
-        """What was found against its own past, other groups or the plan: without a curve."""
+        """What was found against its own past, other groups or the plan, what is mended last."""
         found = set(self.whole.found.select(KEYS).rows())
         return [
             row | {"address": link_to_finding(self.whole, row, self.way)}
-            for row in self.whole.bands.to_dicts()
+            for row in headline(self.whole).table.to_dicts()
             if row["sentence"]
             and not (row["ground"] in ON_TRANSITIONS and tuple(row[key] for key in KEYS) in found)
         ]
