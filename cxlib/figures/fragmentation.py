@@ -19,7 +19,7 @@ from cxlib.figures.canvas import (
     scatter,
     shortened,
 )
-from cxlib.figures.rows import Points, Span, plot_rows
+from cxlib.figures.rows import Column, Points, Span, Texts, plot_rows
 from cxlib.figures.theme import Theme, faded, theme_named
 from cxlib.markup import hover, plotly_bold, plotly_text
 from cxlib.numbers import (
@@ -48,9 +48,9 @@ _LETTER_PX, _WIDTH_PX = 7, 480
 _LEAST_DOT, _LARGEST_DOT = 4.0, 19.0
 _QUIET_PER_SIGNAL = 3
 _UNITS = {
-    "share": ("percentage points more than similar handoffs", 100.0, 0.0),
-    "ratio": ("times as long as similar handoffs", 1.0, 1.0),
-    "rating": ("rating points against similar handoffs", 1.0, 0.0),
+    "share": ("percentage points", 100.0, 0.0),
+    "ratio": ("times as long", 1.0, 1.0),
+    "rating": ("rating points", 1.0, 0.0),
 }
 """How effects are drawn by the first word of their unit: heading, factor, and no effect."""
 
@@ -308,9 +308,9 @@ def plot_finding_list(result: FindingDetails, *, title: str | None = None) -> go
     stand below the findings of their signal, so that a reader sees the difference.
     """
     theme, rows = theme_named(), _ranked(result)
-    texts = [f"{signal_name(row['signal'])} {effect_text(row, interval=True)}" for row in rows]
+    texts = [effect_text(row, interval=True) for row in rows]
     colours = [theme.finding if row["finding"] else theme.flow for row in rows]
-    columns = []
+    columns: list[Column] = [Texts("", 1.4, [signal_name(row["signal"]) for row in rows])]
     for unit, (heading, factor, like) in _UNITS.items():
         effects = [
             Span(*(None if v is None else factor * v for v in (r["effect"], r["low"], r["high"])))
@@ -329,8 +329,9 @@ def plot_finding_list(result: FindingDetails, *, title: str | None = None) -> go
         [_hover([row]) for row in rows],
         describe_finding_list(result),
         title=title,
-        subtitle=f"Red: findings; grey: the strongest of the others. Whiskers: 95 % intervals that "
-        f"allow for natural differences between handoffs. {decimal(result.tests)} tests",
+        subtitle="Red: findings; grey: the strongest of the others; line: similar handoffs. "
+        "Whiskers: 95 % intervals that allow for natural differences between handoffs. "
+        f"{decimal(result.tests)} tests",
     )
 
 
