@@ -35,13 +35,6 @@ from cxlib.store.selection import Selection
 from cxlib.summary import summarise
 from cxlib.where import Where
 
-_COUNTS = ("count", "customers")
-
-
-def _signed(value: float | None, *_: float | None) -> str:
-    return decimal(value, sign=True)
-
-
 ALL = "all together"
 """What the row is called that holds the whole part."""
 
@@ -117,7 +110,11 @@ class Comparison(Result):
             difference=Value(
                 "second less first; null where one is not known",
                 interval=True,
-                written={**_WRITTEN, "share": numbers.points, **dict.fromkeys(_COUNTS, _signed)},
+                written={
+                    **_WRITTEN,
+                    "share": numbers.points,
+                    **dict.fromkeys(("count", "customers"), numbers.signed),
+                },
             ),
         )
     )

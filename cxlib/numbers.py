@@ -149,11 +149,29 @@ def points(value: float | None, low: float | None = None, high: float | None = N
     wide = len(written) == 3 and high - low >= _WIDE  # type: ignore[operator]
     told = all(x >= 0.005 or x == 0 for x in written[1:])
     digits = 1 if abs(value) < 0.095 and not (wide and told) else 0
-    text = f"{decimal(100 * value, digits, sign=True)}{NBSP}points"
-    if low is None or high is None or _unknown(low, high):
+    every = (None if x is None else 100 * x for x in (value, low, high))
+    return signed(*every, digits=digits, unit=f"{NBSP}points")
+
+
+def signed(
+    value: float | None,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    digits: int = 0,
+    unit: str = "",
+) -> str:
+    """Write a difference with its sign, and its interval where one is given.
+
+    Examples
+    --------
+    >>> signed(3, 1, 5), signed(-0.2, digits=1, unit=" h")
+    ('+3 (+1 to +5)', '−0.2 h')
+    """
+    text = f"{decimal(value, digits, sign=True)}{unit}"
+    if _unknown(value, low, high):
         return text
-    least, most = (decimal(100 * end, digits, sign=True) for end in (low, high))
-    return f"{text} ({least} to {most})"
+    return f"{text} ({decimal(low, digits, sign=True)} to {decimal(high, digits, sign=True)})"
 
 
 def chance(value: float | None) -> str:

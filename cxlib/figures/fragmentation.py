@@ -19,7 +19,7 @@ from cxlib.figures.canvas import (
     scatter,
     shortened,
 )
-from cxlib.figures.rows import Points, Span, plot_rows
+from cxlib.figures.rows import Column, Points, Span, Texts, plot_rows
 from cxlib.figures.theme import Theme, faded, theme_named
 from cxlib.markup import hover, plotly_bold, plotly_text
 from cxlib.numbers import (
@@ -33,6 +33,7 @@ from cxlib.numbers import (
     rating,
     sentence_case,
     share,
+    signed,
     spelled,
 )
 from cxlib.signals import signal_named
@@ -47,9 +48,9 @@ _LETTER_PX, _WIDTH_PX = 7, 480
 _LEAST_DOT, _LARGEST_DOT = 4.0, 19.0
 _QUIET_PER_SIGNAL = 3
 _UNITS = {
-    "share": ("percentage points more than similar handoffs", 100.0, 0.0),
-    "ratio": ("times as long as similar handoffs", 1.0, 1.0),
-    "rating": ("rating points against similar handoffs", 1.0, 0.0),
+    "share": ("percentage points", 100.0, 0.0),
+    "ratio": ("times as long", 1.0, 1.0),
+    "rating": ("rating points", 1.0, 0.0),
 }
 """How effects are drawn by the first word of their unit: heading, factor, and no effect."""
 
@@ -68,18 +69,13 @@ def effect_text(row: Mapping[str, Any], *, interval: bool = False) -> str:
     """Write an effect in its own unit: ``+22 points``, ``×1.9``, ``−2.8``; with its interval."""
     if row["effect"] is None:
         return "too few to be shown"
-    is_ratio, is_share = (row["unit"].startswith(unit) for unit in ("ratio", "share"))
-    known = [v for v in (row["effect"], row.get("low"), row.get("high")) if v is not None]
-    value, *ends = (
-        decimal(v, 1)
-        if is_ratio
-        else decimal(100 * v if is_share else v, 0 if is_share else 1, sign=True)
-        for v in known
-    )
-    text = f"×{value}" if is_ratio else f"{value}{NBSP}points" if is_share else value
-    if not interval or len(ends) < 2:
-        return text
-    return f"{text} ({('–' if is_ratio else ' to ').join(ends)})"
+    ends = [row.get("low"), row.get("high")] if interval else []
+    figures = [row["effect"], *(ends if None not in ends else [])]
+    if row["unit"].startswith("ratio"):
+        return f"×{rating(*figures)}"
+    if row["unit"].startswith("share"):
+        return signed(*(100 * x for x in figures), unit=f"{NBSP}points")
+    return signed(*figures, digits=1)
 
 
 def in_open_hours(row: Mapping[str, Any]) -> bool:
@@ -312,9 +308,9 @@ def plot_finding_list(result: FindingDetails, *, title: str | None = None) -> go
     stand below the findings of their signal, so that a reader sees the difference.
     """
     theme, rows = theme_named(), _ranked(result)
-    texts = [f"{signal_name(row['signal'])} {effect_text(row, interval=True)}" for row in rows]
+    texts = [effect_text(row, interval=True) for row in rows]
     colours = [theme.finding if row["finding"] else theme.flow for row in rows]
-    columns = []
+    columns: list[Column] = [Texts("", 1.4, [signal_name(row["signal"]) for row in rows])]
     for unit, (heading, factor, like) in _UNITS.items():
         effects = [
             Span(*(None if v is None else factor * v for v in (r["effect"], r["low"], r["high"])))
@@ -333,8 +329,9 @@ def plot_finding_list(result: FindingDetails, *, title: str | None = None) -> go
         [_hover([row]) for row in rows],
         describe_finding_list(result),
         title=title,
-        subtitle=f"Red: findings; grey: the strongest of the others. Whiskers: 95 % intervals that "
-        f"allow for natural differences between handoffs. {decimal(result.tests)} tests",
+        subtitle="Red: findings; grey: the strongest of the others; line: similar handoffs. "
+        "Whiskers: 95 % intervals that allow for natural differences between handoffs. "
+        f"{decimal(result.tests)} tests",
     )
 
 

@@ -30,6 +30,8 @@ _ROW_PX, _HEAD_PX = 34, 30
 _GAP = 0.05
 _CHARACTER_PX, _ASIDE_PX = 7.6, 7.0
 """Width of a character of a name, and of a figure at the right edge, pixels."""
+_BESIDE = 0.024
+"""Width of a character of a figure beside its mark, in a third of a laptop's window."""
 
 
 Drawn = tuple[list[Trace], list[float]]
@@ -138,10 +140,14 @@ class Points(Column):
             low, high = math.log10(max(least, 1e-9)), math.log10(most)
             width = max(high - low, 0.5)
             return traces, [low - 0.08 * width, high + 0.55 * width]
-        # Room for half a point at zero, and at the right for the figure beside the last one.
+        # Room for half a point at zero, and at the right for the figure beside each, however long.
         start = min(least, 0.0)
         longest = (most - start) or 1.0
-        return traces, [start - 0.04 * longest, start + 2.05 * longest]
+        needed = [
+            (end - start) / (1 - min(_BESIDE * len(self.texts[i]), 0.8))
+            for i, end in zip(rows, ends, strict=True)
+        ]
+        return traces, [start - 0.04 * longest, start + max(2.05 * longest, *needed)]
 
 
 class Part(NamedTuple):
@@ -274,6 +280,9 @@ def plot_rows(
             asides = [note(column.texts[i], theme.ink, y=i, **edge) for i in column.known]
         if isinstance(column, Points) and column.like is not None:
             ends_of = {"x0": column.like, "x1": column.like, "y0": 0, "y1": 1}
+            if column is columns[-1] and column.known and not column.aside:
+                beyond = max(len(column.texts[i]) for i in column.known) * _ASIDE_PX
+                margin["r"] += beyond * max(0.0, 1 - 3 * column.width / total)
             shapes.append(
                 {"type": "line", "xref": axis, "yref": "paper", "layer": "below"}
                 | {"line": {"width": 1.5, "color": theme.muted}}

@@ -235,6 +235,8 @@ def headline(findings: Findings | FindingDetails) -> Headline:
             return Headline(sentence, kind, found)  # type: ignore[arg-type]
     sentence = "Nothing stands out from what is usual here"
     if not findings.tests:
-        why = [f" ({reason})" for reason in say_reasons(findings.signals)[:1]]
-        sentence = f"Nothing could be judged{''.join(why)}"
+        why = "".join(f" ({reason})" for reason in say_reasons(findings.signals)[:1])
+        of_all = " (every signal: not measurable, "
+        why = f", {why[len(of_all) : -1]}" if why.startswith(of_all) else why
+        sentence = f"Nothing could be judged{why}"
     return Headline(sentence, "nothing", found)

@@ -14,7 +14,7 @@ import polars as pl
 from cxlib.columns import Amount, Columns, Count, Customers, Label, Share, Tables
 from cxlib.errors import InputError, NotMeasurableError
 from cxlib.ingest.masking import NOT_MASKED
-from cxlib.numbers import decimal, plural, share
+from cxlib.numbers import decimal, plural, share, signed
 from cxlib.results import Result, answers, interval_row, result
 from cxlib.sequences import choose_contacts, walk_contacts
 from cxlib.statistics.comments import (
@@ -96,10 +96,8 @@ class Comments(Result):
 def _mood(row: dict[str, Any]) -> str:
     if row.get("sentiment") is None:
         return ""
-    value, low, high = (
-        decimal(row[f"sentiment{end}"], 2, sign=True) for end in ("", "_low", "_high")
-    )
-    return f", sentiment {value} ({low} to {high})"
+    figures = (row[f"sentiment{end}"] for end in ("", "_low", "_high"))
+    return f", sentiment {signed(*figures, digits=2)}"
 
 
 @answers(Comments)

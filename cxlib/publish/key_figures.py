@@ -9,7 +9,7 @@ import polars as pl
 
 from cxlib.errors import WorkspaceError
 from cxlib.fragmentation.sentences import say_advice
-from cxlib.numbers import decimal, people, points, rating, share
+from cxlib.numbers import people, points, rating, share, signed
 from cxlib.publish.compare import change_interval
 
 if TYPE_CHECKING:
@@ -83,13 +83,10 @@ def key_changes(older: Snapshot, newer: Snapshot) -> dict[str, str]:
 def _change(name: str, before: dict[str, Any], after: dict[str, Any]) -> str:
     value = after["value"] - before["value"]
     if name == "customers":
-        return decimal(value, sign=True)
-    ends = change_interval(before, after, "value", "low", "high")
-    if name != "rating":
-        return points(value, ends["low"], ends["high"])
-    low, high = (decimal(ends[end], 1, sign=True) for end in ("low", "high"))
-    text = decimal(value, 1, sign=True)
-    return text if ends["low"] is None else f"{text} ({low} to {high})"
+        return signed(value)
+    change = change_interval(before, after, "value", "low", "high")
+    ends = change["low"], change["high"]
+    return signed(value, *ends, digits=1) if name == "rating" else points(value, *ends)
 
 
 def _values(snapshot: Snapshot) -> dict[str, dict[str, Any]]:

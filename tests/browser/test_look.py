@@ -68,6 +68,17 @@ def test_home_and_what_is_not_there(dashboard_server: Served, visit, tmp_path: P
         shown.problems[:] = [p for p in shown.problems if "404" not in p]
 
 
+def test_a_long_number_on_the_home_page_stays_in_its_box(dashboard_server: Served, visit) -> None:
+    page = visit(dashboard_server.url, live=False, width=375).page
+    page.wait_for_load_state()
+    box = page.locator(".cx-brief-numbers > div").nth(1)
+    wider = box.evaluate("""(box) => {
+        box.querySelector("dd").textContent = "96.5\N{NO-BREAK SPACE}% (96.0–96.5)";
+        return box.scrollWidth - box.clientWidth;
+    }""")
+    assert wider <= 0
+
+
 def test_the_switch_turns_the_page_and_is_remembered(dashboard_server: Served, visit) -> None:
     page = visit(dashboard_server.url, live=False).page
     page.wait_for_load_state()

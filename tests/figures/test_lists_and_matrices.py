@@ -27,6 +27,8 @@ from cxlib.figures import (
     plot_transitions,
     plot_waits,
 )
+from cxlib.figures.rows import Points, Span
+from cxlib.figures.theme import theme_named
 from cxlib.measures.transitions import Transitions
 
 ALL = [
@@ -179,3 +181,11 @@ def test_every_public_name_is_where_it_is_said_to_be():
         assert callable(getattr(figures, name)), name
     with pytest.raises(AttributeError, match="plot_nothing"):
         _ = figures.plot_nothing
+
+
+@pytest.mark.parametrize("text", ["0 (−25 to +21)", "+0.5 points (−25.0 to +20.8)"])
+def test_a_figure_beside_the_longest_whisker_is_not_cut_off(text):
+    column = Points("difference", 1.0, [Span(0.0, -0.25, 0.208)], [text])
+    _, (start, end) = column.drawn("x", [""], theme_named("light"))
+    # a third of the picture on a laptop is 300 px wide, a character 6.6
+    assert 0.208 + len(text) * 6.6 / 300 * (end - start) < end

@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 from html import unescape
 
 import figure_findings as results
@@ -231,6 +232,19 @@ def test_no_finding_is_said_calmly_with_what_was_tested(panel):
     assert "not measurable, because no transition has 30 arrivals" in text(panel.tested.value)
     assert panel.opened.layout.display == "none"
     assert panel.state.finding is None
+
+
+def test_what_only_other_grounds_find_is_the_answer_all_the_same():
+    class Quiet(Answers):
+        def findings(self, *, segment=None):
+            return replace(results.nothing(), bands=results.details().bands)
+
+    panel = Fragmentation(Quiet())
+    said = next(iter(results.details().bands["sentence"].drop_nulls()))
+    assert said.lower() in text(panel.answer.value).lower()
+    assert "No handoff stands out" not in text(panel.answer.value)
+    panel.state.signal = "delay"  # of what was chosen nothing is told that was not chosen
+    assert said.lower() not in text(panel.answer.value).lower()
 
 
 def test_a_log_that_cannot_be_judged_says_why():

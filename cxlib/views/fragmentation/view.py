@@ -25,7 +25,7 @@ from cxlib.figures.fragmentation import (
 )
 from cxlib.fragmentation.details import KEYS, ON_TRANSITIONS
 from cxlib.fragmentation.findings import Q_LIMIT
-from cxlib.fragmentation.sentences import say_advice, say_reasons
+from cxlib.fragmentation.sentences import headline, say_advice, say_reasons
 from cxlib.numbers import chance, day, decimal, people, plural
 from cxlib.signals import signal_named
 from cxlib.views.fragmentation import words
@@ -280,7 +280,11 @@ class Fragmentation(View):
         if filters:
             part = words.PART.format(shown=found, all=plural(of, "finding"))
             basis = f"{part} {basis}"
-        said = words.NOTHING_HERE if filters and of and not found else describe_findings(result)
+        said = describe_findings(result)
+        if not found and filters and of:
+            said = words.NOTHING_HERE
+        elif not found and not filters and self.on_other_grounds:
+            said = headline(self.whole).sentence
         return self.sentence(title=" · ".join([words.TITLE, *filters]), said=said, basis=basis)
 
     def draw_matrix(self) -> go.Figure:
@@ -313,11 +317,11 @@ class Fragmentation(View):
 
     @property
     def on_other_grounds(self) -> list[dict[str, Any]]:
-        """What was found against its own past, other groups or the plan: without a curve."""
+        """What was found against its own past, other groups or the plan, what is mended last."""
         found = set(self.whole.found.select(KEYS).rows())
         return [
             row | {"address": link_to_finding(self.whole, row, self.way)}
-            for row in self.whole.bands.to_dicts()
+            for row in headline(self.whole).table.to_dicts()
             if row["sentence"]
             and not (row["ground"] in ON_TRANSITIONS and tuple(row[key] for key in KEYS) in found)
         ]

@@ -56,8 +56,8 @@ NOTHING_HERE = "No finding among what you chose."
 NOTHING_HERE_HINT = "Without these filters there are {all}."
 NOTHING_JUDGED = "Nothing could be judged."
 NOTHING_STANDS_OUT = (
-    "{tests} judgements were made; none shows harm beyond what chance and natural differences "
-    "between handoffs explain."
+    "{tests} judgements were made; held against similar handoffs none shows harm beyond what "
+    "chance and natural differences between handoffs explain."
 )
 JUDGED_TABLE = "Findings first, then by how clearly they stand out; 95 % intervals in brackets."
 CURVE_TABLE = "The curve: what happened, and what similar handoffs let expect."

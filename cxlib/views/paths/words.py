@@ -20,7 +20,7 @@ END = {
     "open": "{share} are still open there",
 }
 REST = "{share} are not drawn"
-HINT = "Choose another touchpoint, above or in the picture, to go on from there."
+HINT = "Choose another touchpoint to go on from there."
 LIST_HEADING = "Step by step"
 OF = "{share} of {of}"
 TABLE = "Every way that is shown, each branch followed by its own; 95 % intervals in brackets."

@@ -129,7 +129,7 @@ class Backlog(View):
             gain="" if gain is None else words.FIRST_GAIN.format(part=part, gain=gain),
             lines=plural(len(rows), "line"),
             findings=decimal(sure),
-            others=words.DESCRIBED,
+            others=words.DESCRIBED if sure < len(rows) else "",
             until=day(self.until),
         )
         return self.sentence(title=words.TITLE, said=rows[0]["what"], basis=basis)

@@ -12,7 +12,7 @@ import polars as pl
 from cxlib.columns import Columns, Flag, Label, Value
 from cxlib.errors import CxError
 from cxlib.figures.fragmentation import effect_text, signal_name
-from cxlib.numbers import MISSING, day, decimal, people, share
+from cxlib.numbers import MISSING, day, people, points, share, signed
 from cxlib.publish import Snapshot, compare_snapshots, list_snapshots
 from cxlib.views.shared import words
 from cxlib.views.shared.filters import Filter, Option
@@ -165,14 +165,7 @@ def _figure(row: Mapping[str, Any], which: str) -> str:
 
 
 def _change(row: Mapping[str, Any]) -> str:
-    if row["change"] is None:
-        return MISSING
-    points = row["unit"].startswith("share")
-    factor, digits = 100 if points else 1, 0 if row["what"] == "customers" else 1
-    change, *ends = (
-        decimal(factor * row[name], digits, sign=True)
-        for name in ("change", "low", "high")
-        if row[name] is not None
-    )
-    text = f"{change} points" if points else change
-    return f"{text} ({' to '.join(ends)})" if len(ends) == 2 else text
+    figures = [row[name] for name in ("change", "low", "high")]
+    if row["unit"].startswith("share"):
+        return points(*figures)
+    return signed(*figures, digits=0 if row["what"] == "customers" else 1)
