@@ -288,6 +288,7 @@ def _gains(moves: Moves, changes: Sequence[Change]) -> tuple[float, dict[str, An
     before: dict[str, Floats] = {}
     gain: dict[str, Floats] = {}
     model = dict.fromkeys(_UNITS, 0.0)
+    unsure = dict.fromkeys(_UNITS, 0.0)  # what no larger log would tell: on top of all errors
     for change in changes:
         chain = moves.first_order(*_pair(moves, change))
         start = _results(chain, transition_shares(chain.moves), chain.seconds, moves)
@@ -297,6 +298,13 @@ def _gains(moves: Moves, changes: Sequence[Change]) -> tuple[float, dict[str, An
             gain[name] = gain.get(name, 0.0) + end[name] - start[name]
         if len(changes) == 1:
             model |= _model_error(chain, moves, change, start, end)
+        if change.kind == "halve_wait":
+            kept, half = _kept_by_waiting_less(moves, change)
+            gain["conversions"] = gain["conversions"] + kept
+            unsure["conversions"] += half
+            each = divide(before["value"], before["conversions"])
+            gain["value"] = gain["value"] + kept * each
+            unsure["value"] += half * float(each[0])
     coins = abs(float(gain["conversions"][0]))
     model["conversions"] += 1.96**2 * coins
     model["value"] += 1.96**2 * coins * (moves.worth_sq or 0.0)
@@ -306,7 +314,7 @@ def _gains(moves: Moves, changes: Sequence[Change]) -> tuple[float, dict[str, An
         if np.isfinite(change_of[0]) and (name != "value" or moves.worth_sq is not None):
             value = float(change_of[0])
             se = float(jackknife_se(change_of[0], change_of[1:], axis=0))
-            half = float(np.sqrt((_T31 * se) ** 2 + model[name]))
+            half = float(np.sqrt((_T31 * se) ** 2 + model[name])) + unsure[name]
             told = {"before": was, "after": was + value, "gain": value}
             found[name] = told | {"low": value - half, "high": value + half, "unit": unit}
     return float(chain.journeys[0]), found
@@ -334,6 +342,37 @@ def _results(chain: Chain, shares: Floats, seconds: Floats, moves: Moves) -> dic
         "time": divide((visited * spent).sum(axis=-1), converting) / 3_600,
         "service_contacts": (visited * of_state).sum(axis=-1) * chain.journeys,
     }
+
+
+def _kept_by_waiting_less(moves: Moves, change: Change) -> tuple[float, float]:
+    """Conversions gained where half of a wait is gone, and half the width of their interval.
+
+    Who comes reaches the goal as often as those who waited half as long (a line on the logarithm of
+    the wait). Of those who left at the source, the log does not say who left for waiting: none, or
+    all of them, as if each second drove the same share away: the estimate is half of the latter.
+    """
+    source, target = moves.at(change.source), moves.at(change.target)
+    goal = moves.places["is_goal"].gather(target).all()
+    here = moves.waits.filter(_at("place", source), _at("next", np.array([-1]) if goal else target))
+    if here.is_empty():
+        return 0.0, 0.0
+    n, later, seconds = (here[c].to_numpy().astype(np.float64) for c in ("n", "later", "seconds"))
+    wait, arrived, reach = seconds / n, n.sum(), later.sum() / n.sum()
+    apart = np.log2(wait) - np.average(np.log2(wait), weights=n)
+    spread = float((n * apart**2).sum())
+    less = error = 0.0
+    if spread > 0.01 * arrived and not goal:
+        less = -float((later * apart).sum() / spread) * arrived
+        error = 1.96 * arrived * float(np.sqrt(reach * (1 - reach) / spread))
+    left = float(moves.table.filter(_at("place", source), next=-2)["n"].sum())
+    most = int(np.argmax(wait))
+    low, high = 0.0, float(np.log1p(left / n[most]) / wait[most])
+    for _ in range(60):  # rate at which waiting drives away, if all who left did so for it
+        rate = (low + high) / 2
+        too_low = (n * np.exp(rate * wait)).sum() < arrived + left
+        low, high = (rate, high) if too_low else (low, rate)
+    spared = float((n * np.expm1(high * wait / 2)).sum()) * reach
+    return moves.scale * (less + spared / 2), moves.scale * (error + spared / 2)
 
 
 def _pair(moves: Moves, change: Change) -> tuple[Ints, Ints]:
@@ -492,7 +531,8 @@ def _assumptions(changes: Sequence[Change], workspace: Workspace) -> tuple[str, 
     ]
     of_kind = {
         "mend": "those who are mended behave afterwards like those who go on from there",
-        "halve_wait": "who waits less is lost as often, and so converts as often",
+        "halve_wait": "who waits half as long reaches the goal as often as those who did; of those "
+        "who left at the source between none and all left for waiting, and the interval holds both",
         "remove": "who would have come there goes where the others go from the same contact",
         "add": "who takes what is added goes on from there like those who come there now, and is "
         "there as soon as they are from the same contact (where nobody does: at once)",

@@ -204,3 +204,38 @@ def test_a_handoff_to_the_goal_itself_is_mended_and_its_wait_halved(tmp_path):
     assert mended["low"] <= 10 <= mended["high"]
     with pytest.raises(InputError, match="does not occur"):
         estimate_what_if(workspace, [Change(kind="halve_wait", source="page", target="pay")])
+
+
+def waiting(seed, *, halve=False, drives):
+    """Contacts of customers whose wait between page and basket drives some of them away."""
+    dice = np.random.default_rng(seed)
+    log, paid = [], 0
+    drawn = dice.normal(size=2_000), dice.random((2_000, 2)), dice.uniform(0, 150, 2_000)
+    for n, (length, (patience, chance), day) in enumerate(zip(*drawn, strict=True)):
+        wait = 2 * np.exp(0.8 * length) / (2 if halve else 1)
+        log.append(contact(f"c{n:04}", round(day, 4), "page"))
+        if drives == "before it ends" and wait > -6 * np.log(patience):
+            continue
+        log.append(contact(f"c{n:04}", round(day + wait, 4), "basket"))
+        stays = 0.7 - (0.12 * np.log2(wait) if drives == "after it" else 0.0)
+        if chance < stays:
+            log.append(contact(f"c{n:04}", round(day + wait + 0.1, 4), "pay"))
+            paid += 1
+    return log, paid
+
+
+@pytest.mark.parametrize("drives", ["before it ends", "after it", "nothing"])
+def test_a_wait_that_drives_customers_away_gains_what_a_world_with_half_of_it_has(tmp_path, drives):
+    log, paid = waiting(3, drives=drives)
+    gained = waiting(3, halve=True, drives=drives)[1] - paid
+    rule = journey_map(lost=(), until=START + timedelta(days=250))
+    workspace = make_workspace(tmp_path / "ws", log, rule=rule)
+    change = Change(kind="halve_wait", source="page", target="basket")
+    found = estimate_what_if(workspace, [change]).conversions
+    assert found["low"] <= gained <= found["high"]
+    # where nobody leaves at the source, only those who come say what waiting does
+    if drives == "after it":
+        assert found["low"] > 0
+    if drives == "nothing":
+        assert gained == 0
+        assert found["high"] < 0.1 * paid
