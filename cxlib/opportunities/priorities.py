@@ -21,8 +21,9 @@ from cxlib.opportunities import beside_findings
 from cxlib.opportunities.beside_findings import PARTS, TRY, UNCOMPARED
 from cxlib.opportunities.experiments import plan_experiment
 from cxlib.opportunities.issues import places_called, team_of
+from cxlib.opportunities.mending import change_of_finding
 from cxlib.opportunities.moves import Moves, read_moves
-from cxlib.opportunities.what_if import MENDABLE, WhatIf, change_of_finding, estimate_what_if
+from cxlib.opportunities.what_if import MENDABLE, WhatIf, estimate_what_if
 from cxlib.results import Result, answers, result
 from cxlib.signals import SIGNALS, signal_named
 from cxlib.store import Workspace

@@ -22,9 +22,10 @@ from cxlib.statistics.absorbing import transition_shares
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-LEAST_N, LEAST_PEERS, LEAST_GAIN = 50, 3, 0.01
+LEAST_N, LEAST_PEERS, LEAST_GAIN, _FEW = 50, 3, 0.01, 30
 """Contacts that say something; touchpoints of a stage that say what is usual there; and the part of
-all conversions that the lower end of the gain has to be to be worth a suspicion."""
+all conversions that the lower end of the gain has to be to be worth a suspicion; and contacts by
+other ways from which on these say something."""
 
 _APART, _WAYS = {"leave": 0.35, "aside": 0.5}, 0.3
 """How much touchpoints of a stage differ at least by nature, and ways to one of them (logits)."""
@@ -72,19 +73,13 @@ def find_suspects(moves: Moves, planned: Collection[tuple[str, str]] = ()) -> li
         standard error apart from it; the largest lower end first.
     """
     seen = _count(moves)
-    stage = moves.places["stage_index"].to_numpy().astype(np.int64)
-    own = moves.places["initiated_by"].to_numpy()
-    usable = ~moves.places["is_lost"].to_numpy() & (seen.counts.sum((0, 2)) >= LEAST_N)
     found: dict[tuple[str, str | None], dict[str, Any]] = {}
-    for here in np.flatnonzero(usable):
-        like = usable & (own == own[here]) & (np.arange(len(own)) != here)
-        peers = like & (stage == stage[here])
-        if peers.sum() < LEAST_PEERS:
-            peers = like & (np.abs(stage - stage[here]) <= 1)
-        if peers.sum() < LEAST_PEERS:
+    for here in range(len(seen.names)):
+        peers = _peers(moves, seen, here)
+        if peers is None:
             continue
         for kind in seen.losses:
-            for row in _speaking(seen, kind, int(here), peers, planned):
+            for row in _speaking(seen, kind, here, peers, planned):
                 told = found.setdefault((row["source"], row["target"]), row)
                 if told is not row:  # some leave, and others go aside
                     for name in ("affected", "gain", "low", "high"):
@@ -131,13 +126,8 @@ def _speaking(
     whole = _judge(seen, kind, here, np.append(arrived, False), (usual, spread**2))
     ways = []
     for way in np.flatnonzero(arrived & (n[:-1, here] >= LEAST_N)):
-        mean, variance = usual, spread**2
-        others, lost = (x[:, here].sum() - x[way, here] for x in (n, cases))
-        if others >= 30:
-            share, chance = _logit(lost, others)
-            weight = spread**2 / (spread**2 + chance + _WAYS**2)
-            mean, variance = mean + weight * (share - mean), variance * (1 - weight) + _WAYS**2
-        row = _judge(seen, kind, here, np.arange(len(n)) == way, (mean, variance))
+        by_way = _of_way(n[:, here], cases[:, here], int(way), (usual, spread))
+        row = _judge(seen, kind, here, np.arange(len(n)) == way, by_way)
         if row is not None:
             ways.append(row | {"source": seen.names[way], "target": name, "kind": kind})
     targets = [target for source, target in planned if source == name]
@@ -156,6 +146,45 @@ def _speaking(
     target, kind = (targets[0], "unplanned") if targets else (_waited(seen, here, kind), kind)
     late = "late" if target and not targets else kind
     yield whole | {"source": name, "target": target, "kind": late}
+
+
+def _peers(moves: Moves, seen: _Contacts, here: int) -> Flags | None:
+    """Touchpoints of the same stage, or of those next to it; None: too few, or not to be judged."""
+    stage = moves.places["stage_index"].to_numpy().astype(np.int64)
+    own = moves.places["initiated_by"].to_numpy()
+    usable = ~moves.places["is_lost"].to_numpy() & (seen.counts.sum((0, 2)) >= LEAST_N)
+    like = usable & (own == own[here]) & (np.arange(len(own)) != here)
+    for far in (0, 1):
+        peers: Flags = like & (np.abs(stage - stage[here]) <= far)
+        if usable[here] and peers.sum() >= LEAST_PEERS:
+            return peers
+    return None
+
+
+def usual_leaving(moves: Moves, source: int, target: int) -> tuple[float, float] | None:
+    """Share that would usually leave at a place after coming from another, and its standard error;
+    None: the stage has too few others.
+    """
+    seen = _count(moves)
+    peers = _peers(moves, seen, target)
+    if peers is None:
+        return None
+    n, left = seen.counts.sum(2), seen.counts[..., -1]
+    usual = _usual(n[:, peers].sum(0), left[:, peers].sum(0), "leave")
+    mean, variance = _of_way(n[:, target], left[:, target], source, usual)
+    share, low, high = (1 / (1 + np.exp(-mean - k * variance**0.5)) for k in (0, -1, 1))
+    return float(share), float(high - low) / 2
+
+
+def _of_way(n: Floats, cases: Floats, way: int, usual: tuple[float, float]) -> tuple[float, float]:
+    """Logit expected of one way to a place, and its variance: as usual, and as the other ways."""
+    mean, variance = usual[0], usual[1] ** 2
+    others, lost = n.sum() - n[way], cases.sum() - cases[way]
+    if others < _FEW:
+        return mean, variance
+    share, chance = _logit(lost, others)
+    weight = variance / (variance + chance + _WAYS**2)
+    return mean + weight * (share - mean), variance * (1 - weight) + _WAYS**2
 
 
 def _usual(n: Floats, cases: Floats, kind: str) -> tuple[float, float]:

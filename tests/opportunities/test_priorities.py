@@ -16,9 +16,10 @@ from cxlib.fragmentation import measure_fragmentation
 from cxlib.measures.segments import compare_segments
 from cxlib.numbers import share
 from cxlib.opportunities.issues import as_issues
+from cxlib.opportunities.mending import change_of_finding
 from cxlib.opportunities.moves import read_moves
 from cxlib.opportunities.priorities import Priorities, list_priorities, say_gain
-from cxlib.opportunities.what_if import Change, change_of_finding, estimate_what_if
+from cxlib.opportunities.what_if import Change, estimate_what_if
 
 COLUMNS = {
     *("what", "source", "target", "owner", "team", "ground", "evidence", "customers_affected"),
