@@ -98,8 +98,7 @@ class Priorities(Result):
             f"{self.findings} of {len(self.table)} lines are findings, sure beyond chance; the "
             "others are described only"
             if self.findings
-            else "nothing stands out beyond chance: what follows is described only, and ranked by "
-            "how many customers are behind it at least"
+            else "nothing is sure beyond chance: what follows says where to look first"
         )
         return [rests, *self.table["what"].head(3).to_list()]
 

@@ -62,7 +62,7 @@ def test_a_line_is_said_as_its_finding_is_with_what_it_rests_on():
     assert "A &lt;b&gt; → b loses 90 customers more" in answer
     assert "<b>" not in answer
     assert "100 (90–110) conversions" in answer
-    assert "2 lines: 1 sure beyond chance" in answer
+    assert "2 lines: 1 found beyond chance" in answer
     for said in (
         "+20 points (+10 to +30)",
         "similar handoffs",

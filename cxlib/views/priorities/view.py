@@ -128,8 +128,7 @@ class Backlog(View):
         basis = words.BASIS.format(
             gain="" if gain is None else words.FIRST_GAIN.format(part=part, gain=gain),
             lines=plural(len(rows), "line"),
-            findings=decimal(sure),
-            others=words.DESCRIBED,
+            basis=words.SURE.format(findings=decimal(sure)) if sure else words.UNSURE,
             until=day(self.until),
         )
         return self.sentence(title=words.TITLE, said=rows[0]["what"], basis=basis)
