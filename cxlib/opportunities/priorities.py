@@ -185,9 +185,10 @@ def list_priorities(
 ) -> Priorities:
     """List what to do first.
 
-    Findings that gain conversions come first, by the lower end of the gain; then the others, by
-    the customers they affect at least; then ratings and plans that are measured to lie apart; then,
-    where nothing is found, what is largest of its kind; then hypotheses. What is mended is last.
+    What gains conversions comes first, findings and suspected losses, by the lower end of the gain;
+    then other findings, by the customers they affect at least (of waits by the days they lose,
+    where these are fewer); then ratings and plans that are measured to lie apart; then, where
+    nothing is found, what is largest of its kind; then hypotheses. What is mended is last.
 
     Parameters
     ----------
@@ -266,6 +267,8 @@ def _line(row: dict[str, Any], workspace: Workspace, moves: Moves | None) -> dic
     for name, part in PARTS.items():
         gain |= {name: part * max(size, affected), f"{name}_low": part * affected}
     tier, worth = "spared", affected
+    if row["hours_lost"] is not None:  # a few seconds, for however many, are not worth a day
+        worth = min(affected, row["hours_lost"] / 24)
     evidence = (
         f"{spelled(row['signal'])} against {row['compared_with']}, n = "
         f"{decimal(row['n'])}, q = {row['q']:.1g}"
