@@ -108,7 +108,7 @@ def test_lines_that_are_called_alike_keep_apart_and_take_each_their_finding():
 def test_without_findings_a_line_says_itself_from_its_columns():
     view = Backlog(Answers(FIRST, bands=None))
     assert "customers leave, more than where it is alike" in view.widgets["answer"].value
-    assert "0 sure" in view.widgets["answer"].value
+    assert "1 line: not sure beyond chance" in view.widgets["answer"].value
     assert said_lines(Answers(FIRST).table("priorities").table, None)[0]["finding"] is None
 
 
