@@ -116,7 +116,7 @@ _COMPARE = (
     "or watch it from the day of the change on."
 )
 _KEEP = "Find out what was changed then, and keep it."
-_OF_GROUP = ("reached less often than by others", "described", TRY)
+_OF_GROUP = ("fewer of this group reach it than of the others", "described", TRY)
 _SAID = {
     "expansion": (
         "few go this way, and more of them reach the goal than of similar journeys",
