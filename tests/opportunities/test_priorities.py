@@ -259,7 +259,7 @@ def test_a_group_that_reaches_the_goal_less_often_is_a_line_and_its_outcome_is_n
     assert line["customers_affected"] == int(-new["difference_high"] * new["customers"])
     assert f"cohort new: {share(new['goal'], new['goal_low'], new['goal_high'])}" in line["what"]
     again = Priorities(table=found.with_columns(what=pl.lit(None, pl.String)), findings=0)
-    assert again.table["what"][0].startswith("pay (cohort: new): reached less often")
+    assert again.table["what"][0].startswith("pay (cohort: new): fewer of this group reach it")
 
 
 def test_channels_are_compared_where_the_same_touchpoints_are_on_several(tmp_path):

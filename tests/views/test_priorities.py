@@ -8,7 +8,8 @@ import pytest
 
 from cxlib.errors import WorkspaceError
 from cxlib.export.recording import record
-from cxlib.opportunities.priorities import PARTS, Priorities
+from cxlib.opportunities.beside_findings import PARTS
+from cxlib.opportunities.priorities import Priorities
 from cxlib.publish.key_figures import said_lines
 from cxlib.views import VIEWS, entry
 from cxlib.views.priorities import words

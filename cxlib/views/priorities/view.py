@@ -8,7 +8,8 @@ from typing import Any
 from cxlib.errors import WorkspaceError
 from cxlib.figures.fragmentation import effect_text
 from cxlib.numbers import day, decimal, people, plural, share
-from cxlib.opportunities.priorities import PARTS, say_gain
+from cxlib.opportunities.beside_findings import PARTS
+from cxlib.opportunities.priorities import say_gain
 from cxlib.publish.key_figures import said_lines
 from cxlib.views.priorities import words
 from cxlib.views.shared import words as shared
