@@ -79,13 +79,13 @@ if TYPE_CHECKING:
     from cxlib.measures.waits import measure_waits as measure_waits
     from cxlib.opportunities.expansion import find_expansions as find_expansions
     from cxlib.opportunities.experiments import read_experiment as read_experiment
+    from cxlib.opportunities.mending import mend_to_expected as mend_to_expected
     from cxlib.opportunities.next_best import next_best as next_best
     from cxlib.opportunities.personas import find_personas as find_personas
     from cxlib.opportunities.plan import measure_plan as measure_plan
     from cxlib.opportunities.priorities import list_priorities as list_priorities
     from cxlib.opportunities.what_if import Change as Change
     from cxlib.opportunities.what_if import estimate_what_if as what_if
-    from cxlib.opportunities.what_if import mend_to_expected as mend_to_expected
     from cxlib.prediction.predict import predict_breaks as predict_breaks
     from cxlib.store import Workspace as Workspace
     from cxlib.where import Where as Where

@@ -47,9 +47,9 @@ experiment from this difference on; and has its like in at least this share of t
 ANYWAY = 0.5
 """Where so many of those who went elsewhere come there later, a link is a step, no other way."""
 
-FEW, SETBACK = 0.3, 0.05
+FEW, SETBACK, NOBODY = 0.3, 0.05, 0.01
 """A contact is a setback that at most so many have, and after which surely at least so many fewer
-reach the goal."""
+reach the goal; where hardly anybody does, it tells what became of the journey, not of the way."""
 
 Q_LIMIT = 0.05
 _T31 = float(t_quantile(BUCKETS - 1))
@@ -215,7 +215,9 @@ def find_setbacks(workspace: Workspace, *, where: Selection | None = None) -> li
             "q": float(x),
         }
         for row, x in zip(found, q, strict=True)
-        if x <= Q_LIMIT and row["difference"] + _T31 * row["se"] <= -SETBACK
+        if x <= Q_LIMIT
+        and row["difference"] + _T31 * row["se"] <= -SETBACK
+        and row["observed"] >= NOBODY
     ]
     return sorted(setbacks, key=lambda row: (row["high"] * row["n"], row["touchpoint"]))
 

@@ -46,18 +46,27 @@ class Moves:
     """Moves by customer bucket, the two places before and the place after.
 
     ``table``: ``before`` is the number of places at a journey's begin, ``next`` -1 the goal, -2 no
-    further contact. ``starts``: how journeys begin. ``worth_sq``: mean square of an amount at a
-    goal; None where the log has no amounts.
+    further contact. ``starts``: how journeys begin. ``waits``: of moves onwards by length of the
+    wait (quarters of an octave), and how many of them reach a goal later. ``worth_sq``: mean square
+    of an amount at a goal; None where the log has no amounts.
     """
 
     table: pl.DataFrame
     starts: pl.DataFrame
+    waits: pl.DataFrame
     places: pl.DataFrame
     worth_sq: float | None
 
     def at(self, name: str, column: str = "touchpoint") -> Ints:
         """Numbers of the places of a touchpoint or channel."""
         return np.flatnonzero((self.places[column] == name).fill_null(False).to_numpy())
+
+    @property
+    def scale(self) -> float:
+        """Journeys per journey whose first contact was watched for the gap."""
+        begun = self.starts.filter(pl.col("next") >= 0)["n"].sum()
+        watched = self.table.filter(pl.col("before") == len(self.places))["n"].sum()
+        return float(begun) / max(float(watched), 1.0)
 
     def first_order(self, source: Ints = NOWHERE, target: Ints = NOWHERE) -> Chain:
         """Places as states; contacts at `target` that come from `source` are states apart."""
@@ -139,6 +148,7 @@ def _count(workspace: Workspace) -> Moves:
     rows = rows.with_columns(
         begins=begins,
         beyond=scope.is_beyond(pl.col("place").first().over("journey")),
+        later=pl.col("reached").any().over("journey"),
         before=pl.when(begins).then(size).otherwise(around(place, -1)),
         place=place,
         next=pl.when(ends)
@@ -172,6 +182,11 @@ def _count(workspace: Workspace) -> Moves:
 
     table = counted(moved, "bucket", "before", "place", "next", seconds=pl.col("seconds").sum())
     starts = counted(starts, "bucket", "next")
+    gone = moved.filter(pl.col("next") != _ENDED, pl.col("seconds") >= 1)
+    gone = gone.with_columns(bin=(4 * pl.col("seconds").log(2)).floor().cast(pl.Int64))
+    waits = counted(
+        gone, "place", "next", "bin", seconds=pl.col("seconds").sum(), later=pl.col("later").sum()
+    ).drop("amount")
     goals = rows.filter("reached", pl.col("own") > 0)["own"]
     worth_sq = float((goals**2).mean()) if len(goals) else None  # type: ignore[arg-type]
-    return Moves(table, starts, scope.places, worth_sq)
+    return Moves(table, starts, waits, scope.places, worth_sq)

@@ -16,36 +16,22 @@ from cxlib.columns import Amount, Columns, Count, Customers, Label, Rank, Tables
 from cxlib.errors import CxError, InputError, NotMeasurableError
 from cxlib.fragmentation import measure_fragmentation, watch_findings
 from cxlib.fragmentation.sentences import say_advice, say_finding
-from cxlib.measures.perception import measure_perception
-from cxlib.measures.segments import compare_segments
-from cxlib.numbers import amount, decimal, duration, rating, share, spelled
-from cxlib.opportunities.expansion import (
-    Q_LIMIT,
-    find_expansions,
-    find_setbacks,
-    say_expansion,
-)
+from cxlib.numbers import amount, decimal, duration, share, spelled
+from cxlib.opportunities import beside_findings
+from cxlib.opportunities.beside_findings import PARTS, TRY, UNCOMPARED
 from cxlib.opportunities.experiments import plan_experiment
 from cxlib.opportunities.issues import places_called, team_of
+from cxlib.opportunities.mending import change_of_finding
 from cxlib.opportunities.moves import Moves, read_moves
-from cxlib.opportunities.plan import measure_plan, say_late
-from cxlib.opportunities.what_if import MENDABLE, WhatIf, change_of_finding, estimate_what_if
+from cxlib.opportunities.what_if import MENDABLE, WhatIf, estimate_what_if
 from cxlib.results import Result, answers, result
 from cxlib.signals import SIGNALS, signal_named
-from cxlib.statistics.multiple_testing import false_discovery_rate
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
 
-PARTS = {"gain": 1.0, "three_quarters": 0.75, "half": 0.5, "quarter": 0.25}
-"""Columns with the gain of mending a finding in part: of the way to what is expected."""
-
 TIERS = ("conversions", "spared", "measured", "largest", "hypothesis", "mended")
-"""What comes first: findings that gain conversions for sure, other findings, what is measured to
-lie apart, what is only the largest of its kind, hypotheses to be tried, what is mended already."""
-
-_DESCRIBED, _RARER, _DEVIATING = 5, 0.2, 0.1
-"""Lines of what is only described, at most of each kind; by how much a group has to reach the goal
-less often than the others; from which share on a plan is surely not kept."""
+"""What comes first: findings and suspected losses that gain conversions, other findings, what is
+measured to lie apart, what is only the largest of its kind, hypotheses, what is mended already."""
 
 
 @result
@@ -67,7 +53,8 @@ class Priorities(Result):
             team=Label("marketing, sales, service or product; null: the map does not say"),
             signal=Label("what went wrong; null: nothing that a signal tells", detail=True),
             ground=Label(
-                "like, past, groups, plan; expansion, setback, timing, lateness, described"
+                "like, past, groups, plan; suspected, expansion, setback, timing, lateness, "
+                "described"
             ),
             evidence=Text("how sure, from how many cases"),
             customers_affected=Customers("at least"),
@@ -111,8 +98,7 @@ class Priorities(Result):
             f"{self.findings} of {len(self.table)} lines are findings, sure beyond chance; the "
             "others are described only"
             if self.findings
-            else "nothing stands out beyond chance: what follows is described only, and ranked by "
-            "how many customers are behind it at least"
+            else "nothing is sure beyond chance: what follows says where to look first"
         )
         return [rests, *self.table["what"].head(3).to_list()]
 
@@ -129,35 +115,33 @@ _COMPARE = (
     "Mend it for a random half of the customers and compare both halves; "
     "or watch it from the day of the change on."
 )
-_TRY = "Change one thing for a random half of them, and compare both halves."
-_WAIT = (
-    "Look at what those who answer before it were waiting for, since when, and what they were told."
-)
 _KEEP = "Find out what was changed then, and keep it."
-_UNCOMPARED = "It is not compared with anything yet: name what it should be first."
-
-
-_OF_GROUP = ("reached less often than by others", "described", _TRY)
+_OF_GROUP = ("fewer of this group reach it than of the others", "described", TRY)
 _SAID = {
     "expansion": (
         "few go this way, and more of them reach the goal than of similar journeys",
         "like with like; who takes it may differ",
-        _TRY,
+        TRY,
+    ),
+    "suspected": (
+        "more are lost than at the other touchpoints of the stage",
+        "suspected: touchpoints may differ so much by nature",
+        TRY,
     ),
     "setback": (
         "few come there, and fewer of them reach the goal than of the others",
         "like with like; who comes there may differ",
-        _TRY,
+        TRY,
     ),
     "timing": (
         "who answers before it rates lower than who answers after it",
         "described, with intervals; who answers when may differ",
-        _UNCOMPARED,
+        UNCOMPARED,
     ),
     "lateness": (
         "some come late, and rate lower than those in time",
         "described, with intervals; who comes late may differ",
-        _UNCOMPARED,
+        UNCOMPARED,
     ),
 }
 """What is said of a ground that is no finding's, how sure it is, and how to test it."""
@@ -187,7 +171,7 @@ def _say_again(row: dict[str, Any]) -> dict[str, Any]:
         what = f"{told}, {_AGAINST[ground]}{affected and f'{affected} affected'}"
         evidence = "sure beyond chance"
     else:
-        plain = (told, "described, not tested", _UNCOMPARED)
+        plain = (told, "described, not tested", UNCOMPARED)
         what, evidence, other = _SAID.get(
             ground, _OF_GROUP if row["group"] and not signal else plain
         )
@@ -201,9 +185,10 @@ def list_priorities(
 ) -> Priorities:
     """List what to do first.
 
-    Findings that gain conversions come first, by the lower end of the gain; then the others, by
-    the customers they affect at least; then ratings and plans that are measured to lie apart; then,
-    where nothing is found, what is largest of its kind; then hypotheses. What is mended is last.
+    What gains conversions comes first, findings and suspected losses, by the lower end of the gain;
+    then other findings, by the customers they affect at least (of waits by the days they lose,
+    where these are fewer); then ratings and plans that are measured to lie apart; then, where
+    nothing is found, what is largest of its kind; then hypotheses. What is mended is last.
 
     Parameters
     ----------
@@ -227,18 +212,30 @@ def list_priorities(
             row |= {"sentence": say_finding(row)}
         lines.append(_line(row, workspace, moves) | {"status": status})
     known = {(x["source"], x["target"]) for x in lines if x["status"] != "mended"}
-    rated = {x["target"] or x["source"] for x in lines if x["signal"] == _SIGNAL_OF["rating"]}
+    rated = {
+        x["target"] or x["source"]
+        for x in lines
+        if x["signal"] == beside_findings.SIGNAL_OF["rating"]
+    }
+    if where is None and moves is not None:
+        lines += beside_findings.suspected(
+            workspace, moves, {(x["source"], x["target"]) for x in lines}
+        )
+        known |= {(x["source"], x["target"]) for x in lines if x["ground"] == "suspected"}
     lines += [
         x
-        for x in _deviations(workspace, where)
+        for x in beside_findings.deviations(workspace, where)
         if x["ground"] == "lateness" or (x["source"], x["target"]) not in known
     ]
-    lines += [x for x in _ratings(workspace, where) if x["source"] not in rated]
-    lines += _groups(workspace, where)
-    lines += _setbacks(workspace, where)
-    lines += _expansions(workspace, where)
-    if not any(x["ground"] in _AGAINST and x["status"] != "mended" for x in lines):
-        lines += _standouts(findings.described, workspace, {x["signal"] for x in lines})
+    lines += [x for x in beside_findings.ratings(workspace, where) if x["source"] not in rated]
+    lines += beside_findings.groups(workspace, where)
+    lines += beside_findings.setbacks(workspace, where)
+    lines += beside_findings.expansions(workspace, where)
+    telling = {*_AGAINST, "suspected"}
+    if not any(x["ground"] in telling and x["status"] != "mended" for x in lines):
+        lines += beside_findings.standouts(
+            findings.described, workspace, {x["signal"] for x in lines}
+        )
     efforts = {t.name: t.effort for t in workspace.journey_map.touchpoints if t.effort}
     for line in lines:
         ends = pl.concat(places_called(workspace, line[end]) for end in ("target", "source"))
@@ -270,6 +267,8 @@ def _line(row: dict[str, Any], workspace: Workspace, moves: Moves | None) -> dic
     for name, part in PARTS.items():
         gain |= {name: part * max(size, affected), f"{name}_low": part * affected}
     tier, worth = "spared", affected
+    if row["hours_lost"] is not None:  # a few seconds, for however many, are not worth a day
+        worth = min(affected, row["hours_lost"] / 24)
     evidence = (
         f"{spelled(row['signal'])} against {row['compared_with']}, n = "
         f"{decimal(row['n'])}, q = {row['q']:.1g}"
@@ -352,241 +351,3 @@ def _test(row: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
         f"{duration(lasting)} at {decimal(a_day, 1)} cases a day.",
         "sample": sample,
     }
-
-
-def _described(
-    workspace: Workspace, what: str, evidence: str, affected: int, at: str | None, **more: Any
-) -> dict[str, Any]:
-    """A line that is described only; who owns the touchpoint `at` answers for it."""
-    owners = places_called(workspace, at)["owner"].drop_nulls()
-    owner = owners[0] if len(owners) else None
-    return {
-        "tier": "measured",
-        "worth": float(affected),
-        "what": what,
-        "source": None,
-        "target": None,
-        "owner": owner,
-        "team": team_of(workspace, at),
-        "group": None,
-        "signal": None,
-        "ground": "described",
-        "evidence": evidence,
-        "customers_affected": affected,
-        "confidence": "low",
-        "status": "described",
-        "next_step": say_advice(more.get("signal") or "", owner),
-        "how_to_test": _UNCOMPARED,
-        **more,
-    }
-
-
-def _expansions(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]:
-    """Ways that few take and that go with better outcomes: to be tried, not yet to be built."""
-    try:
-        found = find_expansions(workspace, where=where).found
-    except NotMeasurableError:
-        return []
-    return [
-        _described(
-            workspace,
-            f"few go {row['way']} ({share(row['walked'])}), and "
-            f"{share(row['observed'])} of them reach the goal instead of {share(row['expected'])} "
-            "of similar journeys",
-            f"like with like, n = {decimal(row['n'])}, q = {row['q']:.1g}; who takes it may differ",
-            row["n"],
-            row["target"],
-            next_step="Try it: offer this way to a random half of those who come there.",
-            tier="hypothesis",
-            ground="expansion",
-            status="hypothesis",
-            how_to_test=say_expansion(row),
-            **{name: row[name] for name in ("source", "target", "owner", "sample")},
-        )
-        for row in found.head(_DESCRIBED).to_dicts()
-    ]
-
-
-def _setbacks(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]:
-    """Contacts that few have, and after which far fewer reach the goal."""
-    try:
-        found = find_setbacks(workspace, where=where)
-    except NotMeasurableError:
-        return []
-    return [
-        _described(
-            workspace,
-            f"after {row['touchpoint']} {share(row['observed'])} reach the goal, of those who did "
-            f"something else there {share(row['expected'])}",
-            f"like with like, n = {decimal(row['n'])}, q = {row['q']:.1g}; who comes there may "
-            "differ",
-            int(-row["high"] * row["n"]),
-            row["touchpoint"],
-            source=row["touchpoint"],
-            ground="setback",
-            next_step="Follow ten who came there: what went wrong, and how could they go on?",
-            how_to_test=_TRY,
-        )
-        for row in found[:_DESCRIBED]
-    ]
-
-
-def _ratings(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]:
-    """Before or after the goal, and at which touchpoints, ratings are lower than elsewhere."""
-    try:
-        found = measure_perception(workspace, where=where)
-    except NotMeasurableError:
-        return []
-    lacking = (pl.col("others") - pl.col("mean")) * pl.col("n")
-    lower = found.table.filter("trusted", verdict="lower").sort(lacking, descending=True)
-    lower = lower.unique("group", keep="first", maintain_order=True).head(_DESCRIBED)
-    goal = (workspace.journey_map.journey.goal or (None,))[0]
-    told: list[tuple[Any, ...]] = [
-        (row, row["around_goal"], row["around_customers"], {"target": goal}, _WAIT)
-        for row in found.scales.drop_nulls("around_goal").head(1).to_dicts()
-    ]
-    for row in lower.to_dicts():
-        mean = rating(row["mean"], row["mean_low"], row["mean_high"])
-        what = f"{row['group']} is rated {mean} on {row['scale']}, the others"
-        what = f"{what} {rating(row['others'])}"
-        ends = {"source": row["group"]}
-        told.append((row, what, row["customers"], ends, None))
-    return [
-        _described(
-            workspace,
-            what,
-            f"{decimal(row['n'])} answers ({share(row['response'])} of those who could); "
-            f"{'who answers when' if step else 'who comes there'} may differ",
-            affected,
-            next(iter(ends.values())),
-            signal=_SIGNAL_OF["rating"],
-            **ends,
-            **({"next_step": step, "ground": "timing"} if step else {}),
-        )
-        for row, what, affected, ends, step in told
-    ]
-
-
-def _groups(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]:
-    """Groups that reach the goal less often than all others, as counted.
-
-    Channels only where most of their touchpoints are on others, too, as with devices and stores:
-    who begins with an ad is not lost by it. Where a group never reaches it, it tells what became of
-    journeys, not of whom they are.
-    """
-    goals, names = workspace.journey_map.journey.goal, list(workspace.segment_names)
-    alike = workspace.places.select(
-        "channel", also=pl.col("channel").n_unique().over("touchpoint") > 1
-    )
-    if (alike.group_by("channel").agg(pl.col("also").mean())["also"] > 0.5).all():
-        names.append("channel")
-    chosen = where.segment[0] if where is not None and where.segment is not None else None
-    tables = [
-        compare_segments(workspace, dimension=name, where=where).table.with_columns(
-            name=pl.lit(name)
-        )
-        for name in names
-        if goals and name != chosen
-    ]
-    if not tables:
-        return []
-    table = pl.concat(tables).drop_nulls("p")
-    people = workspace.manifest["counts"]["customers"] / workspace.manifest["counts"]["journeys"]
-    customers = pl.col("customers").fill_null(pl.col("journeys") * people)
-    rarer = (
-        table.filter(pl.Series(false_discovery_rate(table["p"])) <= Q_LIMIT, pl.col("goal") > 0)
-        .filter(pl.col("difference_high") < 0)
-        .filter(pl.col("goal") < (1 - _RARER) * pl.col("goal_elsewhere"))
-        .with_columns(affected=(-pl.col("difference_high") * customers).cast(pl.Int64))
-        .sort("affected", "name", "value", descending=[True, False, False])
-    )
-    return [
-        _described(
-            workspace,
-            f"{spelled(row['name'])} {row['value']}: "
-            f"{share(row['goal'], row['goal_low'], row['goal_high'])} of journeys reach the goal, "
-            f"of the others {share(row['goal_elsewhere'])}",
-            f"{decimal(row['journeys'])} journeys; groups may differ in more than their name",
-            row["affected"],
-            goals[0],
-            target=goals[0],
-            group=f"{row['name']}: {row['value']}",
-            next_step="Follow ten of them up to where they stop, and ask what was different there.",
-            how_to_test=_TRY,
-        )
-        for row in rarer.head(_DESCRIBED).to_dicts()
-    ]
-
-
-def _deviations(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]:
-    """Planned handoffs that surely fail a tenth, or are late and rated lower for it."""
-    if not workspace.journey_map.planned_handoffs:
-        return []
-    table = measure_plan(workspace, where=where).table.sort("deviating_low", descending=True)
-    told = [(row, say_late(row)) for row in table.drop_nulls("deviating_low").to_dicts()]
-    return [
-        _described(
-            workspace,
-            late
-            or f"{row['source']} → {row['target']} does not go as planned for "
-            f"{share(row['deviating'], row['deviating_low'], row['deviating_high'])}",
-            f"{decimal(row['missing'])} missing, {decimal(row['late'])} late, "
-            f"{decimal(row['out_of_order'])} out of order of {decimal(row['arrivals'])} arrivals",
-            row["late"] if late else int(row["deviating_low"] * (row["arrivals"] - row["open"])),
-            row["target"],
-            signal=_SIGNAL_OF["plan"],
-            ground="lateness" if late else "described",
-            next_step="Follow ten that came late: where did they wait, and who told them?"
-            if late
-            else "Say whether the plan still holds; if so, follow ten that were missing.",
-            **{name: row[name] for name in ("source", "target", "owner")},
-        )
-        for row, late in told
-        if late or row["deviating_low"] > _DEVIATING
-    ][:_DESCRIBED]
-
-
-def _standouts(
-    described: pl.DataFrame, workspace: Workspace, told: set[str | None]
-) -> list[dict[str, Any]]:
-    """What is largest of its kind where nothing is found; ratings only where none are `told` of.
-
-    Of waits those first in which most time passes, of all customers together.
-    """
-    passed = pl.col("observed") * pl.col("n")
-    part = pl.when(kind="wait").then(passed / passed.filter(kind="wait").sum()).otherwise(1.0)
-    lines = []
-    for row in described.with_columns(part=part).to_dicts():
-        signal = _SIGNAL_OF.get(row["kind"])
-        if row["kind"] == "rating" and signal in told:
-            continue
-        customers = row["customers"] or 0
-        if row["group"] is not None:  # as many as would be spared it, were they like the others
-            customers = int(row["n"] * (row["low"] - row["expected"]))
-        lines.append(
-            _described(
-                workspace,
-                row["sentence"],
-                f"{decimal(row['n'])} cases; described, not tested",
-                customers,
-                row["target"] or row["source"],
-                tier="largest",
-                worth=customers * row["part"],
-                source=row["source"],
-                target=row["target"],
-                signal=signal or row["signal"],
-            )
-        )
-    return lines
-
-
-_SIGNAL_OF = {
-    kind: next(name for name in SIGNALS if told(SIGNALS[name]))
-    for kind, told in {
-        "wait": lambda s: s.family == "wait",
-        "rating": lambda s: s.family == "rating",
-        "loop": lambda s: s.sends_back and s.compares_alone,
-        "plan": lambda s: s.plan is not None,
-    }.items()
-}
-"""Signal that tells of what is described."""

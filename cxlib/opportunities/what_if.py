@@ -8,7 +8,7 @@ of pairs of contacts), and of how much a finding says a handoff is off.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -30,6 +30,10 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _T31 = float(t_quantile(BUCKETS - 1))
+
+
+LEAST_ALIKE = 30
+"""Contacts that came the same way from which on only they say how others would go on from there."""
 
 
 class Mending(NamedTuple):
@@ -55,7 +59,7 @@ def _mending(signal: Signal) -> Mending | None:
 MENDABLE = {name: how for name in SIGNALS if (how := _mending(SIGNALS[name])) is not None}
 """Signals of which less than was observed changes where journeys go."""
 
-_LEAVES = next(name for name, how in MENDABLE.items() if how.to == "end")
+LEAVES = next(name for name, how in MENDABLE.items() if how.to == "end")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +87,7 @@ class Change:
     kind: Literal["mend", "halve_wait", "remove", "add", "move_traffic"]
     source: str
     target: str = ""
-    signal: str = _LEAVES
+    signal: str = LEAVES
     rate: float | None = None
     error: float = 0.0
 
@@ -174,105 +178,9 @@ def estimate_what_if(workspace: Workspace, changes: Sequence[Change]) -> WhatIf:
     )
 
 
-@of_workspace
-def mend_to_expected(
-    workspace: Workspace, source: str, target: str, *, signal: str | None = None
-) -> Change:
-    """Give the change that mends a handoff to what is expected of it.
-
-    Expected is what the findings compare it with; where they do not judge it, what the other
-    arrivals at the target do (contacts at the source: what all others do).
-
-    Parameters
-    ----------
-    workspace
-        The workspace.
-    source, target
-        Touchpoints.
-    signal
-        Of `MENDABLE`; None: that of the finding which affects most customers, else "abandonment".
-
-    Raises
-    ------
-    InputError
-        The signal cannot be mended, or there is nothing to compare with: a rate has to be given.
-    """
-    from cxlib.fragmentation import measure_fragmentation
-
-    if signal is not None and signal not in MENDABLE:
-        raise InputError(f"{signal!r} cannot be mended by moving customers; {listed(MENDABLE)} can")
-    judged = measure_fragmentation(workspace, signals=[signal] if signal else list(MENDABLE)).table
-    judged = judged.filter(unit="transition", source=source, target=target)
-    rows = judged.sort("finding", "customers_affected", descending=True, nulls_last=True).to_dicts()
-    rows = [r for r in rows if signal or r["finding"] or r["signal"] == _LEAVES]
-    moves = read_moves(workspace)
-    if rows:
-        return change_of_finding(moves, rows[0])
-    change = Change(kind="mend", source=source, target=target, signal=signal or _LEAVES, rate=1.0)
-    sources, targets = _pair(moves, change)
-    ends = MENDABLE[change.signal].to
-    if ends == "end":
-        others = moves.table.filter(_at("place", targets), ~_at("before", sources))
-    elif ends == "end before":
-        others = moves.table.filter(~_at("place", sources))
-    else:
-        raise InputError(f"{source} → {target} is not judged for {signal}; give --rate")
-    if others["n"].sum() < 30:
-        raise InputError(f"nothing like {source} → {target} is in the log; give --rate")
-    rate, error = _usual_end(others, "before" if ends == "end" else "place")
-    return replace(change, rate=rate, error=error)
-
-
-def _at(column: str, places: Ints) -> pl.Expr:
+def at_places(column: str, places: Ints) -> pl.Expr:
+    """Whether a column of moves holds one of some places."""
     return pl.col(column).is_in(places.tolist())
-
-
-def _usual_end(others: pl.DataFrame, by: str) -> tuple[float, float]:
-    """Share that usually ends, and the standard error of another one of its kind (random effects).
-
-    Places differ by nature in who comes from them; what they differ by beyond chance is in the
-    error, with Student's t for their small number.
-    """
-    ends = pl.col("n").filter(pl.col("next") == -2).sum()
-    kinds = others.group_by(by).agg(ends=ends, n=pl.col("n").sum()).filter(pl.col("n") >= 10)
-    n, ended = (kinds[c].to_numpy().astype(np.float64) for c in ("n", "ends"))
-    whole = float(others.select(ends / pl.col("n").sum()).item())
-    if len(n) < 2:
-        return whole, float(np.sqrt(whole * (1 - whole) / float(others["n"].sum())))
-    seen = ended / n
-    chance = whole * (1 - whole) / n
-    natural = max(float(np.var(seen, ddof=1) - chance.mean()), 0.0)
-    weight = 1 / (natural + chance + 1e-12)
-    usual = float((weight * seen).sum() / weight.sum())
-    wider = float(t_quantile(len(n) - 1)) / 1.96
-    return usual, wider * float(np.sqrt(natural + 1 / weight.sum()))
-
-
-def change_of_finding(moves: Moves, row: Mapping[str, Any], *, mended: float = 1.0) -> Change:
-    """Give the change that mends a judged handoff: as far as it lies from what is expected.
-
-    What is found of a part of the customers (a time, a group, one of several channels) is mended of
-    them only; `mended` says which part of the way to the expectation is gone.
-    """
-    whole = Change(
-        kind="mend", source=row["source"], target=row["target"], signal=row["signal"], rate=1.0
-    )
-    chain = moves.first_order(*_pair(moves, whole))
-    rows, columns, _ = _sends(chain, moves, whole)
-    counts = chain.moves[0, rows]
-    arrivals = max(float(counts.sum()), 1.0)
-    now = float(counts[:, columns].sum()) / arrivals
-    pooled = any(len(moves.at(name)) > 1 for name in (row["source"], row["target"]))
-    of_part = pooled or row["ground"] not in ("like", "plan")
-    # the chain speaks of all journeys, also of those that could not be watched for the gap
-    expected = visits(transition_shares(chain.moves[0]))[rows - 1].sum() * chain.journeys[0]
-    part = min((row["n"] or 0) / max(float(expected), 1.0), 1.0) if of_part else 1.0
-    if "went on" in row["effect_unit"] and not of_part:
-        part = 1 - float(counts[:, -1].sum()) / arrivals
-    part *= mended
-    error = 0.0 if row["high"] is None else part * (row["high"] - row["low"]) / (2 * 1.96)
-    rate = min(max(now - part * row["effect"], 0.0), 1.0)
-    return replace(whole, rate=rate, error=float(error))
 
 
 _UNITS = {
@@ -288,15 +196,28 @@ def _gains(moves: Moves, changes: Sequence[Change]) -> tuple[float, dict[str, An
     before: dict[str, Floats] = {}
     gain: dict[str, Floats] = {}
     model = dict.fromkeys(_UNITS, 0.0)
+    unsure = dict.fromkeys(_UNITS, 0.0)  # what no larger log would tell: on top of all errors
     for change in changes:
-        chain = moves.first_order(*_pair(moves, change))
+        chain = moves.first_order(*handoff_places(moves, change))
         start = _results(chain, transition_shares(chain.moves), chain.seconds, moves)
         end = _results(chain, *_apply(chain, moves, change), moves)
+        if change.kind in ("remove", "add"):  # leaving less or more for it, as here, or as often
+            stay = _results(chain, _as_many_leave(chain, moves, change), chain.seconds, moves)
+            for name in _UNITS:
+                unsure[name] += abs(float(stay[name][0] - end[name][0])) / 2
+                end[name] = (stay[name] + end[name]) / 2
         before = before or start
         for name in _UNITS:  # changes of different handoffs: gains add up
             gain[name] = gain.get(name, 0.0) + end[name] - start[name]
         if len(changes) == 1:
             model |= _model_error(chain, moves, change, start, end)
+        if change.kind == "halve_wait":
+            kept, half = _kept_by_waiting_less(moves, change)
+            gain["conversions"] = gain["conversions"] + kept
+            unsure["conversions"] += half
+            each = divide(before["value"], before["conversions"])
+            gain["value"] = gain["value"] + kept * each
+            unsure["value"] += half * float(each[0])
     coins = abs(float(gain["conversions"][0]))
     model["conversions"] += 1.96**2 * coins
     model["value"] += 1.96**2 * coins * (moves.worth_sq or 0.0)
@@ -306,7 +227,7 @@ def _gains(moves: Moves, changes: Sequence[Change]) -> tuple[float, dict[str, An
         if np.isfinite(change_of[0]) and (name != "value" or moves.worth_sq is not None):
             value = float(change_of[0])
             se = float(jackknife_se(change_of[0], change_of[1:], axis=0))
-            half = float(np.sqrt((_T31 * se) ** 2 + model[name]))
+            half = float(np.sqrt((_T31 * se) ** 2 + model[name])) + unsure[name]
             told = {"before": was, "after": was + value, "gain": value}
             found[name] = told | {"low": value - half, "high": value + half, "unit": unit}
     return float(chain.journeys[0]), found
@@ -336,7 +257,40 @@ def _results(chain: Chain, shares: Floats, seconds: Floats, moves: Moves) -> dic
     }
 
 
-def _pair(moves: Moves, change: Change) -> tuple[Ints, Ints]:
+def _kept_by_waiting_less(moves: Moves, change: Change) -> tuple[float, float]:
+    """Conversions gained where half of a wait is gone, and half the width of their interval.
+
+    Who comes reaches the goal as often as those who waited half as long (a line on the logarithm of
+    the wait). Of those who left at the source, the log does not say who left for waiting: none, or
+    all of them, as if each second drove the same share away: the estimate is half of the latter.
+    """
+    source, target = moves.at(change.source), moves.at(change.target)
+    goal = moves.places["is_goal"].gather(target).all()
+    here = moves.waits.filter(
+        at_places("place", source), at_places("next", np.array([-1]) if goal else target)
+    )
+    if here.is_empty():
+        return 0.0, 0.0
+    n, later, seconds = (here[c].to_numpy().astype(np.float64) for c in ("n", "later", "seconds"))
+    wait, arrived, reach = seconds / n, n.sum(), later.sum() / n.sum()
+    apart = np.log2(wait) - np.average(np.log2(wait), weights=n)
+    spread = float((n * apart**2).sum())
+    less = error = 0.0
+    if spread > 0.01 * arrived and not goal:
+        less = -float((later * apart).sum() / spread) * arrived
+        error = 1.96 * arrived * float(np.sqrt(reach * (1 - reach) / spread))
+    left = float(moves.table.filter(at_places("place", source), next=-2)["n"].sum())
+    most = int(np.argmax(wait))
+    low, high = 0.0, float(np.log1p(left / n[most]) / wait[most])
+    for _ in range(60):  # rate at which waiting drives away, if all who left did so for it
+        rate = (low + high) / 2
+        too_low = (n * np.exp(rate * wait)).sum() < arrived + left
+        low, high = (rate, high) if too_low else (low, rate)
+    spared = float((n * np.expm1(high * wait / 2)).sum()) * reach
+    return moves.scale * (less + spared / 2), moves.scale * (error + spared / 2)
+
+
+def handoff_places(moves: Moves, change: Change) -> tuple[Ints, Ints]:
     """Places of both ends of a handoff, none where no handoff is changed; checks the names."""
     names = moves.places["touchpoint"].unique(maintain_order=True).to_list()
     if change.kind == "move_traffic":
@@ -348,12 +302,15 @@ def _pair(moves: Moves, change: Change) -> tuple[Ints, Ints]:
         raise InputError(
             f"{change.signal!r} cannot be mended by moving customers; {listed(MENDABLE)} can"
         )
-    if change.kind in ("remove", "add"):
+    if change.kind == "remove":
         return NOWHERE, NOWHERE
     source, target = moves.at(change.source), moves.at(change.target)
-    counted = moves.table.filter(_at("before", source), _at("place", target))
+    counted = moves.table.filter(at_places("before", source), at_places("place", target))
+    if change.kind == "add":
+        enough = counted["n"].sum() >= LEAST_ALIKE
+        return (source, target) if enough else (NOWHERE, NOWHERE)
     if change.kind == "halve_wait" and moves.places["is_goal"].gather(target).all():
-        counted = moves.table.filter(_at("place", source), next=-1)
+        counted = moves.table.filter(at_places("place", source), next=-1)
     if counted.is_empty() and MENDABLE[change.signal].to != "end before":
         raise InputError(
             f"{change.source} → {change.target} does not occur before a goal; `cx transitions` "
@@ -384,7 +341,7 @@ def _apply(chain: Chain, moves: Moves, change: Change) -> tuple[Floats, Floats]:
         changed[:, rows] *= 1 - change.rate
         changed[:, rows[:, None], added] += change.rate * common / common.sum()
         return changed, seconds
-    rows, columns, onto = _sends(chain, moves, change)
+    rows, columns, onto = sent_by_fault(chain, moves, change)
     if onto is None:
         return _lowered(shares, rows, columns, change.rate), seconds
     changed = shares.copy()
@@ -397,7 +354,7 @@ def _apply(chain: Chain, moves: Moves, change: Change) -> tuple[Floats, Floats]:
     return np.nan_to_num(changed), seconds
 
 
-def _sends(chain: Chain, moves: Moves, change: Change) -> tuple[Ints, Ints, Ints | None]:
+def sent_by_fault(chain: Chain, moves: Moves, change: Change) -> tuple[Ints, Ints, Ints | None]:
     """Rows that a fault strikes, columns it sends to, and where those mended go (None: on)."""
     source, target = moves.at(change.source), moves.at(change.target)
     to = MENDABLE[change.signal].to
@@ -433,6 +390,16 @@ def _lowered(shares: Floats, rows: Ints, columns: Ints, rate: float) -> Floats:
     # a row that has nothing but these columns ends there
     scaled[..., -1] += np.where(now[..., 0] >= 1 - 1e-12, 1 - scaled.sum(axis=-1), 0.0)
     changed[:, rows] = scaled
+    return changed
+
+
+def _as_many_leave(chain: Chain, moves: Moves, change: Change) -> Floats:
+    """Shares after a change that is made among those who go on only; as many leave as did."""
+    was = transition_shares(chain.moves)
+    changed, _ = _apply(chain, moves, change)
+    onward, before = changed[..., :-1].sum(axis=-1), was[..., :-1].sum(axis=-1)
+    changed[..., :-1] *= np.where(onward > 0, divide(before, onward), 1.0)[..., None]
+    changed[..., -1] = 1 - changed[..., :-1].sum(axis=-1)
     return changed
 
 
@@ -473,14 +440,43 @@ def _model_error(
     if pairs is not None:
         before = _results(pairs, transition_shares(pairs.moves), pairs.seconds, moves)
         after = _results(pairs, *_apply(pairs, moves, change), moves)
+    ways = _ways_apart(moves, chain, change) if change.kind in ("add", "move_traffic") else 0.0
+    each = float(np.nan_to_num(divide(start["value"], start["conversions"]))[0])
     found = {}
-    for name in ("conversions", "value"):
+    for name, worth in (("conversions", 1.0), ("value", each)):
         off = max((abs(float(other[name][0] - end[name][0])) for other in shifted), default=0.0)
-        found[name] = (1.96 * off) ** 2
+        found[name] = (1.96 * off) ** 2 + (1.96 * ways * worth) ** 2
         if pairs is not None:
             apart = after[name][0] - before[name][0] - end[name][0] + start[name][0]
             found[name] += float(apart) ** 2
     return found
+
+
+def _ways_apart(moves: Moves, chain: Chain, change: Change) -> float:
+    """Standard error of the conversions of those who are moved: of whom they will be like.
+
+    How those at a place go on differs by where they came from: these are another such kind.
+    """
+    pooled = moves.first_order()
+    shares = transition_shares(pooled.moves[0])
+    size = len(moves.places)
+    left = np.eye(size) - shares[1:, :size]
+    ahead = np.append(np.linalg.solve(left, shares[1:, size]), [1.0, 0.0])
+    column = "channel" if change.source not in moves.places["touchpoint"] else "touchpoint"
+    source, target = moves.at(change.source, column), moves.at(change.target, column)
+    onto = moves.table.filter(at_places("place", target))
+    next_to = pl.when(pl.col("next") < 0).then(size - 1 - pl.col("next")).otherwise("next")
+    chance = pl.lit(pl.Series(ahead)).gather(next_to)
+    ways = onto.group_by("before").agg(
+        n=pl.col("n").sum(), reach=(pl.col("n") * chance).sum() / pl.col("n").sum()
+    )
+    n, reach = (ways.filter(pl.col("n") >= LEAST_ALIKE)[c].to_numpy() for c in ("n", "reach"))
+    if len(n) < 2:
+        return 0.0
+    mean = float(np.average(reach, weights=n))
+    apart = float(np.var(reach, ddof=1) - (mean * (1 - mean) / n).mean())
+    moved = float(visits(shares)[source].sum() * pooled.journeys[0]) * (change.rate or 0.0)
+    return moved * float(np.sqrt(max(apart, 0.0)))
 
 
 def _assumptions(changes: Sequence[Change], workspace: Workspace) -> tuple[str, ...]:
@@ -492,9 +488,13 @@ def _assumptions(changes: Sequence[Change], workspace: Workspace) -> tuple[str, 
     ]
     of_kind = {
         "mend": "those who are mended behave afterwards like those who go on from there",
-        "halve_wait": "who waits less is lost as often, and so converts as often",
-        "remove": "who would have come there goes where the others go from the same contact",
-        "add": "who takes what is added goes on from there like those who come there now, and is "
+        "halve_wait": "who waits half as long reaches the goal as often as those who did; of those "
+        "who left at the source between none and all left for waiting, and the interval holds both",
+        "remove": "who would have come there goes where the others go from the same contact; some "
+        "of them leave as well, as the others do, or none: the interval holds both",
+        "add": "who takes what is added goes on from there like those who come there now (from the "
+        "same contact, where some do); among them are some who had left, or none: the interval "
+        "holds both; who takes it is "
         "there as soon as they are from the same contact (where nobody does: at once)",
         "move_traffic": "who is moved behaves like those who are at the new place by themselves",
     }

@@ -28,7 +28,7 @@ from cxlib.summary import Selection
 
 Floats = NDArray[np.float64]
 
-LAST, NOTHING = "same as last period", "no excess at all"
+LAST, NOTHING = "same as last period", "expecting nothing unusual"
 """What the forecast is held against."""
 
 MIN_HISTORY = 2

@@ -89,4 +89,4 @@ def why_not_told(record: pl.DataFrame) -> str | None:
     rivals = total.filter(~beaten)["rival"].to_list()
     if not rivals:
         return None
-    return f"at past dates it was not surely closer to what came than {' or '.join(rivals)}"
+    return f"at past dates forecasts were not clearly better than {' or '.join(rivals)}"

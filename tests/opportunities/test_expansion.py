@@ -184,13 +184,13 @@ def test_sample_size(first, second, size):
     assert sample_size(first, second) == pytest.approx(size, abs=2)
 
 
-def checkout(folder, *, errors=True, lost=()):
+def checkout(folder, *, errors=True, lost=(), pays_after=0.15):
     """From the basket most go on to pay; every eighth comes to an error, after which few do."""
     dice, rows = np.random.default_rng(5), []
     for who in range(2_500):
         name, day, failed = f"c{who:05}", dice.uniform(0, 150), dice.random() < 0.12
         way = ["page", "basket", *(["refused"] if failed else [])]
-        pays = dice.random() < (0.15 if failed and errors else 0.6)
+        pays = dice.random() < (pays_after if failed and errors else 0.6)
         way += ["pay"] if pays else ["visit"] if dice.random() < 0.5 else []
         for step, what in enumerate(way):
             rows.append(contact(name, round((day + step * 0.1) * 1440) / 1440, what))
@@ -213,6 +213,8 @@ def test_a_contact_that_changes_nothing_is_no_setback(tmp_path):
     assert find_setbacks(checkout(tmp_path / "same", errors=False)) == []
     # nor is a loss that the map names: who comes there has decided so
     assert find_setbacks(checkout(tmp_path / "loss", lost=("refused",))) == []
+    # nor one that the map does not name, but after which nobody reaches the goal
+    assert find_setbacks(checkout(tmp_path / "end", pays_after=0.0)) == []
 
 
 def test_both_channels_of_a_rare_way_are_told(works):

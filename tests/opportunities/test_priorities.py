@@ -13,12 +13,16 @@ from typer.testing import CliRunner
 
 from cxlib.cli import app
 from cxlib.fragmentation import measure_fragmentation
+from cxlib.fragmentation.findings import ROW
 from cxlib.measures.segments import compare_segments
 from cxlib.numbers import share
+from cxlib.opportunities import beside_findings, priorities
 from cxlib.opportunities.issues import as_issues
+from cxlib.opportunities.mending import change_of_finding
 from cxlib.opportunities.moves import read_moves
 from cxlib.opportunities.priorities import Priorities, list_priorities, say_gain
-from cxlib.opportunities.what_if import Change, change_of_finding, estimate_what_if
+from cxlib.opportunities.what_if import Change, estimate_what_if
+from cxlib.store.selection import Selection
 
 COLUMNS = {
     *("what", "source", "target", "owner", "team", "ground", "evidence", "customers_affected"),
@@ -109,7 +113,7 @@ def test_where_too_little_is_there_to_judge_that_is_said(tmp_path):
 def test_where_nothing_is_found_it_is_said_and_what_is_largest_is_described(quiet):
     found = list_priorities(quiet)
     assert found.findings == 0
-    assert "described only" in found.sentences()[0]
+    assert "says where to look first" in found.sentences()[0]
     assert set(found.table["status"]) == {"described"}
     assert len(found.table) > 1
     # never raw drop-off: what is largest of its kind, in the words of the findings
@@ -255,7 +259,7 @@ def test_a_group_that_reaches_the_goal_less_often_is_a_line_and_its_outcome_is_n
     assert line["customers_affected"] == int(-new["difference_high"] * new["customers"])
     assert f"cohort new: {share(new['goal'], new['goal_low'], new['goal_high'])}" in line["what"]
     again = Priorities(table=found.with_columns(what=pl.lit(None, pl.String)), findings=0)
-    assert again.table["what"][0].startswith("pay (cohort: new): reached less often")
+    assert again.table["what"][0].startswith("pay (cohort: new): fewer of this group reach it")
 
 
 def test_channels_are_compared_where_the_same_touchpoints_are_on_several(tmp_path):
@@ -277,3 +281,39 @@ def test_channels_are_compared_where_the_same_touchpoints_are_on_several(tmp_pat
 
     assert log(devices=True).to_list() == ["channel: mobile"]
     assert log(devices=False).is_empty()
+
+
+def test_a_wait_counts_by_the_days_it_loses_a_loss_by_its_customers(broken):
+    told = {"source": "ad", "target": "page", "unit": "transition", "n": 9_000, "q": 0.001}
+    told |= {"signal": "abandonment", "ground": "like", "effect": 0.1, "effect_unit": "hours"}
+    loss = dict.fromkeys(ROW.names) | told | {"customers_affected": 70}
+    wait = loss | {"signal": "delay", "customers_affected": 5_000, "hours_lost": 240.0}
+    line = priorities._line(wait, broken, None)
+    assert (line["worth"], line["customers_affected"]) == (10, 5_000)
+    assert priorities._line(wait | {"hours_lost": 1e9}, broken, None)["worth"] == 5_000
+    assert priorities._line(loss, broken, None)["worth"] == loss["customers_affected"]
+
+
+def test_a_suspected_loss_is_a_line_with_its_conversions(broken, monkeypatch):
+    told = {
+        "source": "ad", "target": None, "kind": "leave", "n": 900.0, "observed": 0.5,
+        "expected": 0.2, "affected": 200.4, "gain": 100.0, "low": 80.0, "high": 120.0,
+    }  # fmt: skip
+    way = told | {"source": "page", "target": "basket"}
+    monkeypatch.setattr(beside_findings, "find_suspects", lambda *_: [told, way])
+    table = list_priorities(broken).table
+    line = table.filter(ground="suspected").row(0, named=True)
+    assert (
+        line["what"].replace("\xa0", " ")
+        == "ad: 50 % leave there, 20 % would be usual in this stage"
+    )
+    assert (line["gain_low"], line["gain"], line["gain_high"]) == (80.0, 100.0, 120.0)
+    assert (line["half_low"], line["customers_affected"]) == (40.0, 200)
+    assert (line["gain_unit"], line["confidence"], line["status"]) == (
+        "conversions", "low", "described",
+    )  # fmt: skip
+    # what is told of already is not told again, and of a part of the log nothing is suspected
+    known = {("page", "basket"), ("newsletter", "ad")}
+    assert beside_findings.suspected(broken, read_moves(broken), known) == []
+    part = list_priorities(broken, where=Selection(period=(0, 3))).table
+    assert part.filter(ground="suspected").is_empty()

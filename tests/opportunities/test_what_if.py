@@ -10,8 +10,9 @@ from journey_oracle import START, contact, journey_map, make_workspace, random_l
 from opportunity_logs import PAY, as_log, walk, world
 
 from cxlib.errors import InputError, NotMeasurableError, UnknownNameError
+from cxlib.opportunities.mending import mend_to_expected
 from cxlib.opportunities.moves import read_moves
-from cxlib.opportunities.what_if import Change, estimate_what_if, mend_to_expected
+from cxlib.opportunities.what_if import LEAST_ALIKE, Change, estimate_what_if
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -74,43 +75,60 @@ def test_moves_equal_plain_loops(small):
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "least"),
     [
-        Change(kind="remove", source="basket"),
-        Change(kind="add", source="ad", target="visit", rate=0.2),
+        (Change(kind="remove", source="basket"), LEAST_ALIKE),
+        (Change(kind="add", source="ad", target="visit", rate=0.2), LEAST_ALIKE),
+        (Change(kind="add", source="ad", target="visit", rate=0.2), 3),
     ],
     ids=str,
 )
-def test_the_chain_equals_journeys_walked_one_by_one(small, change):
+def test_the_chain_equals_journeys_walked_one_by_one(small, change, least, monkeypatch):
+    monkeypatch.setattr("cxlib.opportunities.what_if.LEAST_ALIKE", least)
     _, workspace = small
     moves = read_moves(workspace)
+    ad, visit = moves.at("ad"), moves.at("visit")
     chain = moves.first_order()
+    added = visit
+    came = moves.table.filter(pl.col("before").is_in(ad), pl.col("place").is_in(visit))
+    if change.kind == "add" and came["n"].sum() >= least:  # states apart: they tell of the others
+        chain = moves.first_order(ad, visit)
+        added = np.unique(chain.states[np.ix_(ad, visit)])
     counts = chain.moves[0]
     states = counts.shape[1] - 2
     dice = np.random.default_rng(0)
     total = counts.sum(axis=1, keepdims=True)
     shares = np.where(total > 0, counts / np.maximum(total, 1), 0.0)
     shares[total[:, 0] == 0, -1] = 1.0
+    cut = shares.copy()
     if change.kind == "remove":
-        cut = shares.copy()
         cut[:, moves.at("basket")] = 0.0
         cut /= np.maximum(cut.sum(axis=1, keepdims=True), 1e-12)
     else:  # every fifth contact at the ad goes to the visit, whatever it did before
-        cut, ad = shares.copy(), 1 + moves.at("ad")
-        cut[ad] *= 0.8
-        cut[ad[:, None], moves.at("visit")] += 0.2
-    walkers, converted, here = 100_000, 0, np.zeros(100_000, dtype=int)
-    ways = cut.cumsum(axis=1)
-    while len(here):
-        column = (ways[here] < dice.random(len(here))[:, None] * ways[here][:, -1:]).sum(axis=1)
-        converted += int((column == states).sum())
-        here = 1 + column[column < states]
+        common = counts.sum(axis=0)[added] + 1e-9
+        cut[1 + ad] *= 0.8
+        cut[1 + ad[:, None], added] += 0.2 * common / common.sum()
+    onward = cut.copy()  # the other reading: of those who go on only, and as many leave as did
+    onward[:, :-1] *= (1 - shares[:, -1:]) / np.maximum(1 - cut[:, -1:], 1e-12)
+    onward[:, -1] = 1 - onward[:, :-1].sum(axis=1)
+    walkers, converted = 100_000, []
+    for ways in (cut.cumsum(axis=1), onward.cumsum(axis=1)):
+        here, goals = np.zeros(walkers, dtype=int), 0
+        while len(here):
+            drawn = dice.random(len(here))[:, None] * ways[here][:, -1:]
+            column = (ways[here] < drawn).sum(axis=1)
+            goals += int((column == states).sum())
+            here = 1 + column[column < states]
+        converted.append(goals)
     found = estimate_what_if(workspace, [change])
     assert ("fewer" if found.conversions["gain"] < 0 else "more") in found.sentence
-    expected = converted / walkers * found.journeys
+    told = found.conversions
+    expected = np.array(converted) / walkers * found.journeys
     # four standard errors of the walk
     error = 4 * found.journeys * 0.5 / walkers**0.5
-    assert found.conversions["after"] == pytest.approx(expected, abs=error)
+    assert told["after"] == pytest.approx(expected.mean(), abs=error)
+    gained = expected - told["before"]
+    assert told["low"] < gained.min() < gained.max() < told["high"]
 
 
 def four(*, amount=None):
@@ -204,3 +222,38 @@ def test_a_handoff_to_the_goal_itself_is_mended_and_its_wait_halved(tmp_path):
     assert mended["low"] <= 10 <= mended["high"]
     with pytest.raises(InputError, match="does not occur"):
         estimate_what_if(workspace, [Change(kind="halve_wait", source="page", target="pay")])
+
+
+def waiting(seed, *, halve=False, drives):
+    """Contacts of customers whose wait between page and basket drives some of them away."""
+    dice = np.random.default_rng(seed)
+    log, paid = [], 0
+    drawn = dice.normal(size=2_000), dice.random((2_000, 2)), dice.uniform(0, 150, 2_000)
+    for n, (length, (patience, chance), day) in enumerate(zip(*drawn, strict=True)):
+        wait = 2 * np.exp(0.8 * length) / (2 if halve else 1)
+        log.append(contact(f"c{n:04}", round(day, 4), "page"))
+        if drives == "before it ends" and wait > -6 * np.log(patience):
+            continue
+        log.append(contact(f"c{n:04}", round(day + wait, 4), "basket"))
+        stays = 0.7 - (0.12 * np.log2(wait) if drives == "after it" else 0.0)
+        if chance < stays:
+            log.append(contact(f"c{n:04}", round(day + wait + 0.1, 4), "pay"))
+            paid += 1
+    return log, paid
+
+
+@pytest.mark.parametrize("drives", ["before it ends", "after it", "nothing"])
+def test_a_wait_that_drives_customers_away_gains_what_a_world_with_half_of_it_has(tmp_path, drives):
+    log, paid = waiting(3, drives=drives)
+    gained = waiting(3, halve=True, drives=drives)[1] - paid
+    rule = journey_map(lost=(), until=START + timedelta(days=250))
+    workspace = make_workspace(tmp_path / "ws", log, rule=rule)
+    change = Change(kind="halve_wait", source="page", target="basket")
+    found = estimate_what_if(workspace, [change]).conversions
+    assert found["low"] <= gained <= found["high"]
+    # where nobody leaves at the source, only those who come say what waiting does
+    if drives == "after it":
+        assert found["low"] > 0
+    if drives == "nothing":
+        assert gained == 0
+        assert found["high"] < 0.1 * paid

@@ -153,7 +153,7 @@ def test_on_noise_nothing_is_told(noise):
     assert noise.table.is_empty()
     assert noise.customers.is_empty()
     assert noise.under_way.is_empty()
-    assert "not surely closer to what came than their silence alone" in noise.customer_sentence
+    assert "forecasts were not clearly better than their silence alone" in noise.customer_sentence
     total = noise.record.filter(pl.col("at").is_null())
     assert (total.filter(rival=SILENCE)["gain"] < 0.02).all()
     assert "No handoff is forecast, because" in noise.headlines[0]
@@ -227,7 +227,7 @@ def test_the_record_is_plain_sums():
 def test_a_prediction_is_told_only_where_it_beats_every_rival_for_sure():
     assert why_not_told(hold_against(made_up().drop("rounded"), "dice")) is None
     why = why_not_told(hold_against(made_up(), "dice"))
-    assert why == "at past dates it was not surely closer to what came than rounded"
+    assert why == "at past dates forecasts were not clearly better than rounded"
     assert "cannot be held against" in why_not_told(hold_against(made_up().clear(), "dice"))
 
 

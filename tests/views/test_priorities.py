@@ -8,7 +8,8 @@ import pytest
 
 from cxlib.errors import WorkspaceError
 from cxlib.export.recording import record
-from cxlib.opportunities.priorities import PARTS, Priorities
+from cxlib.opportunities.beside_findings import PARTS
+from cxlib.opportunities.priorities import Priorities
 from cxlib.publish.key_figures import said_lines
 from cxlib.views import VIEWS, entry
 from cxlib.views.priorities import words
@@ -62,8 +63,8 @@ def test_a_line_is_said_as_its_finding_is_with_what_it_rests_on():
     assert "A &lt;b&gt; → b loses 90 customers more" in answer
     assert "<b>" not in answer
     assert "100 (90–110) conversions" in answer
-    assert "2 lines: 1 sure beyond chance, the others are described" in answer
-    assert "the others" not in Backlog(Answers(FIRST)).widgets["answer"].value
+    assert "2 lines: 1 found beyond chance; the rest says where to look next" in answer
+    assert "the rest" not in Backlog(Answers(FIRST)).widgets["answer"].value
     for said in (
         "+20 points (+10 to +30)",
         "similar handoffs",
@@ -109,7 +110,7 @@ def test_lines_that_are_called_alike_keep_apart_and_take_each_their_finding():
 def test_without_findings_a_line_says_itself_from_its_columns():
     view = Backlog(Answers(FIRST, bands=None))
     assert "customers leave, more than where it is alike" in view.widgets["answer"].value
-    assert "0 sure" in view.widgets["answer"].value
+    assert "1 line: not sure beyond chance" in view.widgets["answer"].value
     assert said_lines(Answers(FIRST).table("priorities").table, None)[0]["finding"] is None
 
 

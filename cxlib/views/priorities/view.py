@@ -8,7 +8,8 @@ from typing import Any
 from cxlib.errors import WorkspaceError
 from cxlib.figures.fragmentation import effect_text
 from cxlib.numbers import day, decimal, people, plural, share
-from cxlib.opportunities.priorities import PARTS, say_gain
+from cxlib.opportunities.beside_findings import PARTS
+from cxlib.opportunities.priorities import say_gain
 from cxlib.publish.key_figures import said_lines
 from cxlib.views.priorities import words
 from cxlib.views.shared import words as shared
@@ -125,11 +126,11 @@ class Backlog(View):
         sure = sum(row["finding"] is not None for row in rows)
         gain = self.gain(rows[0])
         part = share(PARTS[self.state.mended])
+        rest = words.REST if sure < len(rows) else ""
         basis = words.BASIS.format(
             gain="" if gain is None else words.FIRST_GAIN.format(part=part, gain=gain),
             lines=plural(len(rows), "line"),
-            findings=decimal(sure),
-            others=words.DESCRIBED if sure < len(rows) else "",
+            basis=words.SURE.format(findings=decimal(sure), rest=rest) if sure else words.UNSURE,
             until=day(self.until),
         )
         return self.sentence(title=words.TITLE, said=rows[0]["what"], basis=basis)
