@@ -141,7 +141,7 @@ def time_early_filter(browser: Browser, served: Served, view: str) -> list[float
 
 def time_changes(browser: Browser, served: Served, view: str) -> list[float]:
     """Change a filter in the browser; milliseconds until the last thing on the page has changed."""
-    choose = ".cx-segment select"
+    choose = ".cx-filter-segment select"
     with page_of(browser) as page:
         page.goto(f"{served.url}view/{view}", wait_until="commit")
         page.wait_for_selector(LIVE, timeout=90_000)

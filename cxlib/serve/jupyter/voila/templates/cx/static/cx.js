@@ -80,6 +80,10 @@
   };
   document.addEventListener("change", (event) => askFor(event));
   document.addEventListener("submit", (event) => askFor(event, event.submitter));
+  // What was chosen before this script was there is asked for now.
+  const early = document.querySelector("#loading form");
+  const isChanged = (box) => box.selectedIndex !== Math.max(0, [...box.options].findIndex((one) => one.defaultSelected));
+  if ([...(early?.querySelectorAll("select") ?? [])].some(isChanged)) early.dispatchEvent(new Event("change", { bubbles: true }));
   // A list that is open stays so: the live page comes when something was chosen, or the list is left.
   document.addEventListener("focusin", (event) => { choosing = event.target.matches("#loading select"); });
   document.addEventListener("focusout", () => { choosing = false; });
