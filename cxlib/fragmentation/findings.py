@@ -59,7 +59,8 @@ _LARGE, _CLEAR, _HOPELESS = 4.0, 4.0, 0.1
 and what it weighs where it cannot."""
 
 LEAST_WAITED = 1 / 120
-"""Hours by which a wait must be longer: of a click nobody is kept waiting by some seconds."""
+"""Hours by which a wait must be longer: of a click nobody is kept waiting by some seconds. Twice as
+much against similar handoffs, which differ by seconds by nature."""
 
 LEAST_AFFECTED = 10.0
 """Customers (lower end) whom a date or a group must affect to be worth a finding: of the many that
@@ -400,7 +401,8 @@ def _large_enough(part: Arrivals) -> pl.Expr:
     # of similar handoffs it is the points that matter: logits of rare things differ by nature
     elsewhere = (family == "share") & (pl.col("ground") != "like")
     multiple = elsewhere & (moved >= RELATIVE) & (effect >= least / 3)
-    soon = (family == "wait") & (pl.col("observed") - pl.col("expected") < LEAST_WAITED)
+    waited = LEAST_WAITED * pl.when(pl.col("ground") == "like").then(2).otherwise(1)
+    soon = (family == "wait") & (pl.col("observed") - pl.col("expected") < waited)
     large = ((effect >= least) | multiple) & ~soon
     # groups differ in where they like to go: of going back, twice as much is asked
     liking = pl.col("sends_back") & (pl.col("ground") == "groups")

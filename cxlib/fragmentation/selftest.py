@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals, count_frames, read_arrivals
+from cxlib.arrivals.histories import ENVIRONMENT
 from cxlib.columns import Amount, Columns, Count, Flag, Label, Rank, Tables, Text
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.fragmentation.findings import ROW, Findings, measure_fragmentation
@@ -268,11 +269,13 @@ def replicate(workspace: Workspace, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def shuffle_touchpoints(rows: pl.DataFrame, workspace: Workspace, seed: int) -> pl.DataFrame:
-    """Shuffle the touchpoints of each customer within stage and period; the times stay."""
+    """Shuffle the touchpoints of each customer, and where they were, within stage and period; the
+    times stay.
+    """
     stage = pl.lit(workspace.places["stage_index"]).gather(pl.col("place").cast(pl.UInt32))
     dice = pl.Series("_dice", np.random.default_rng(seed).random(len(rows)))
     own = pl.lit(workspace.places["initiated_by"]).gather(pl.col("place").cast(pl.UInt32))
-    moved = [c for c in ("place", "rating") if c in rows.columns]
+    moved = [c for c in rows.columns if c in ("place", "rating") or c.startswith(ENVIRONMENT)]
     group = ["customer", "_stage", "period", "_own"]
     return (
         rows.with_columns(dice, _stage=stage, _own=own == "customer")

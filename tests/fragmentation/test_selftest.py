@@ -127,6 +127,7 @@ def test_shuffled_touchpoints_keep_what_they_must():
             "period": [0, 0, 0, 1, 0, 0],
             "place": [0, 1, 2, 0, 1, 0],
             "rating": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+            "environment.device": ["1", "2", "3", "4", "5", "6"],
         }
     )
     workspace = SimpleNamespace(
@@ -138,6 +139,8 @@ def test_shuffled_touchpoints_keep_what_they_must():
         assert shuffled.select("customer", "period").equals(rows.select("customer", "period"))
         assert shuffled["place"][2] == 2
         assert shuffled["rating"][3] == 4.0
+        device = shuffled["environment.device"].cast(pl.Float64)
+        assert device.equals(shuffled["rating"], check_names=False), "where it was goes along"
         pairs = [set(shuffled.select("place", "rating").rows()[i : i + 2]) for i in (0, 4)]
         assert pairs == [{(0, 1.0), (1, 2.0)}, {(1, 5.0), (0, 6.0)}]
         seen.add(shuffled["place"][0])
