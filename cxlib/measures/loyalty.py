@@ -61,7 +61,6 @@ class Loyalty(Result):
             ),
             alike=Customers("of n with their like in the other group", detail=True, optional=True),
             value=Money("mean amount in later journeys by then", interval=True, optional=True),
-            value_difference=Money("of these to those others", interval=True, optional=True),
         ),
     )
 
@@ -75,7 +74,10 @@ class Loyalty(Result):
                 continue
             longest = whole.filter(pl.col("at_risk") >= 0.1 * pl.col("n")).tail(1)
             row = (longest if len(longest) else whole.head(1)).row(0, named=True)
-            worth = "" if row.get("value") is None else f", worth {_worth(row)} each"
+            worth = ""
+            if row.get("value") is not None:
+                each = money(row["value"], row["value_low"], row["value_high"])
+                worth = f", worth {each} each"
             said.append(
                 f"{share(row['share'], row['share_low'], row['share_high'])} of "
                 f"{plural(row['n'], 'customer')} {_VERBS[outcome]} within {row['days']} days{worth}"
@@ -84,8 +86,6 @@ class Loyalty(Result):
         return said
 
 
-def _worth(row: dict[str, Any]) -> str:
-    return money(row["value"], row["value_low"], row["value_high"])
 
 
 def _clear_differences(rows: pl.DataFrame) -> list[str]:
@@ -171,9 +171,7 @@ def measure_loyalty(
                 rows += [head | row for row in followed.rows(code)]
     if not rows:
         raise NotMeasurableError("the log has no customer who could come back")
-    return Loyalty(
-        table=Loyalty.tables["table"].frame(rows),
-    )
+    return Loyalty(table=Loyalty.tables["table"].frame(rows))
 
 
 def _read_journeys(workspace: Workspace, where: Selection | None) -> pl.DataFrame:
@@ -332,7 +330,6 @@ class _Followed:
         found = {"share": curve.share, "difference": self._difference(pairs)}
         if self.spent is not None:
             found["value"] = self._value(self.spent, mine)
-            found["value_difference"] = self._value_difference(self.spent, pairs)
         for i, days in enumerate(self.days):
             row = {"days": int(days), "n": int(mine.sum())}
             row |= {"events": int(curve.events[i]), "at_risk": int(curve.at_risk[i])}
@@ -371,14 +368,6 @@ class _Followed:
         first, second = zip(p, low, high, strict=True)
         return Interval(*difference_of_rates(first, second), np.hypot(*spread))
 
-    def _value_difference(self, spent: pl.DataFrame, pairs: list[tuple[Flags, Flags]]) -> Interval:
-        if not pairs or not all(part.any() for pair in pairs for part in pair):
-            return Interval(*np.full((4, len(self.days)), np.nan))
-        values = [[self._value(spent, part) for part in pair] for pair in pairs]
-        apart = np.array([a.estimate - b.estimate for a, b in values])[:, None]
-        se = np.array([np.hypot(a.se, b.se) for a, b in values])[:, None]
-        [estimate], [spread] = _standardised(pairs, apart, se)
-        return Interval(estimate, estimate - 1.96 * spread, estimate + 1.96 * spread, spread)
 
     def _curve(self, part: Flags) -> EventCurve:
         return event_curve(self.time[part], self.happened[part], self.days)

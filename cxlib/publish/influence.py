@@ -119,7 +119,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 }
 """What rows may be about, and what names them then."""
 
-_ADDED = ("contacts", "ratings", "comments", "dwells", "dwell_seconds", "cost")
+_ADDED = ("contacts", "ratings", "comments", "dwells")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +127,8 @@ class Influence:
     """What the k-1 heaviest customers add, for every kind of row that is published (`KEYS`).
 
     Each frame has the row's key and some of ``contacts``, ``ratings``, ``comments``, ``dwells``,
-    ``dwell_seconds``, ``cost``, ``journeys``; and ``total``, what they add to the whole that a row
-    is a share of: contacts at the source of a move, journeys begun. `labels` names the places.
+    ``journeys``; and ``total``, what they add to the whole that a row is a share of: contacts at
+    the source of a move, journeys begun. `labels` names the places.
     """
 
     rows: Mapping[str, pl.DataFrame]
@@ -196,22 +196,14 @@ def _of_bucket(
     rows: pl.DataFrame, places: pl.DataFrame, rated: pl.DataFrame, *, k: int
 ) -> dict[str, pl.DataFrame]:
     """Return the k-1 heaviest customers of one bucket for every row, one line each."""
-    cost = pl.col("cost").sum() if "cost" in rows.columns else pl.lit(0.0)
-    said = pl.col("comment").count() if "comment" in rows.columns else pl.lit(0)
-    dwells, seconds = pl.lit(0), pl.lit(0.0)
-    if "ended_at" in rows.columns:
-        dwells = pl.col("ended_at").count()
-        seconds = (pl.col("ended_at") - pl.col("occurred_at")).dt.total_microseconds().sum() / 1e6
+    said, dwells = (
+        (pl.col(name).count() if name in rows.columns else pl.lit(0)).cast(pl.Int64)
+        for name in ("comment", "ended_at")
+    )
     number = pl.len().cast(pl.Int64)
     per_place = (
         rows.group_by("customer", "place")
-        .agg(
-            contacts=number,
-            said=said.cast(pl.Int64),
-            dwells=dwells.cast(pl.Int64),
-            dwell_seconds=seconds.cast(pl.Float64),
-            cost=cost.cast(pl.Float64),
-        )
+        .agg(contacts=number, said=said, dwells=dwells)
         .join(rated, on=["customer", "place"], how="left")
         .with_columns(
             pl.col("ratings").fill_null(0),

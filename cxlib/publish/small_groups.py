@@ -202,17 +202,12 @@ class _Asked:
         match column:
             case _ if is_name(column) or isinstance(column, kinds.Rank):
                 return {}
-            case kinds.Text() | kinds.Instant() | kinds.Value() | kinds.Money(of=None, each=None):
+            case kinds.Text() | kinds.Instant() | kinds.Value() | kinds.Money():
+                return {c: pl.lit(None) for c in (name, *ends)}
+            case kinds.Wait(each="dwell_seconds"):  # a mean: one customer may have most of the time
                 return {c: pl.lit(None) for c in (name, *ends)}
             case kinds.Count():
                 return {name: protect_count(self.count(name), self.base(name), k=self.k)}
-            case kinds.Money(of=None):
-                amount, enough = self._amount(name, column.each)
-                return {name: pl.when(enough).then(amount)}
-            case kinds.Money():
-                return self._ratio(name, ends, column, "cost")
-            case kinds.Wait(each="dwell_seconds"):  # a mean: one customer may have most of the time
-                return self._ratio(name, ends, column, "dwell_seconds")
             case kinds.Share():
                 return self._share(name, ends, column)
         return self._estimate(name, ends, column)
@@ -311,30 +306,6 @@ class _Asked:
             found[end] = pl.when(value.is_not_null()).then(widened)
         return {c: pl.when(enough).then(e.round(4)) for c, e in found.items()}
 
-    def _amount(
-        self, name: str, each: str | None, times: pl.Expr | float = 1.0
-    ) -> tuple[pl.Expr, ...]:
-        """Return an amount in steps of what k-1 customers add, and whether it is many of them."""
-        step = _round_up_to_digit(pl.col(f"_k_{each}").fill_null(0.0))
-        amount = (_seconds(name, self.schema) * times / step).round() * step
-        return amount, amount.abs() >= LEAST_STEPS * step
-
-    def _ratio(
-        self, name: str, ends: list[str], column: kinds.Column, each: str
-    ) -> dict[str, pl.Expr]:
-        """Divide the rounded amount by the rounded cases; its interval is shifted with it."""
-        of = cases_of(column, self.columns)
-        exact = pl.col(f"{EXACT}{of}" if f"{EXACT}{of}" in self.schema else of)
-        amount, enough = self._amount(name, each, exact)
-        value = amount / self.count(of)
-        factor = value / _seconds(name, self.schema)
-        made = {name: value} | {e: _seconds(e, self.schema) * factor for e in ends}
-        for c, e in made.items():
-            is_time = isinstance(self.schema[c], pl.Duration)
-            number = _two_digits((e * 1e6).cast(pl.Int64) if is_time else e, self.schema[c])
-            made[c] = pl.when(enough & self._enough(of)).then(number)
-        return made
-
     def rank(self, name: str, column: kinds.Rank, on: tuple[str, ...]) -> pl.Expr:
         """Order the rows that are shown anew: by what is published of them, where it says of what.
 
@@ -351,20 +322,7 @@ class _Asked:
         return place.over(NUMBER) if NUMBER in self.schema else place
 
 
-def _seconds(column: str, schema: pl.Schema) -> pl.Expr:
-    if isinstance(schema[column], pl.Duration):
-        return pl.col(column).dt.total_microseconds() / 1e6
-    return pl.col(column).cast(pl.Float64)
-
-
 def _two_digits(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     if isinstance(dtype, pl.Duration):
         return value.to_physical().cast(pl.Float64).round_sig_figs(2).round().cast(pl.Int64)
     return value.cast(pl.Float64).round_sig_figs(2)
-
-
-def _round_up_to_digit(value: pl.Expr) -> pl.Expr:
-    """Round an amount up to one, two or five times a power of ten."""
-    power = pl.lit(10.0).pow(value.clip(0.01).log10().floor())
-    lead = value / power
-    return power * pl.when(lead < 2).then(2.0).when(lead < 5).then(5.0).otherwise(10.0)
