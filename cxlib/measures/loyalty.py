@@ -86,8 +86,6 @@ class Loyalty(Result):
         return said
 
 
-
-
 def _clear_differences(rows: pl.DataFrame) -> list[str]:
     """Say the strongest differences between groups that stand among so many tests."""
     tested = rows.filter(pl.col("difference").is_not_null() & (pl.col("n") >= _TOLD_FROM))
@@ -367,7 +365,6 @@ class _Followed:
         low, high = rate_interval(p, spread, contacts=n, customers=customers)
         first, second = zip(p, low, high, strict=True)
         return Interval(*difference_of_rates(first, second), np.hypot(*spread))
-
 
     def _curve(self, part: Flags) -> EventCurve:
         return event_curve(self.time[part], self.happened[part], self.days)

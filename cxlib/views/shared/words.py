@@ -64,6 +64,3 @@ CHANGES_SINCE, CHANGES_NONE = "Compared with the snapshot of", "Choose an earlie
 CHANGES_OPTION = "{published}, {time} (data to {until})"
 CHANGES_HINT = "Choose an earlier snapshot to read what has changed since."
 CHANGES_FIRST = "This is the first snapshot. When there is a second, this says what has changed."
-CHANGES_MORE = "{n} more changes are in the table."
-CHANGES_TABLE = "What was compared, what changed first; 95 % intervals in brackets."
-CHANGES = FigureText("What changed", "shared/texts/what-changed.html")
