@@ -49,7 +49,7 @@ def test_every_selection_is_answered_as_if_it_were_asked_alone(tmp_path, monkeyp
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory):
     workspace = build(simulate(3, customers=160), tmp_path_factory.mktemp("compared"))
-    return publish(workspace, k=K, answers=["touchpoints", "paths", "path_trees"])
+    return publish(workspace, k=K, answers=["touchpoints", "path_trees"])
 
 
 def test_published_answers_are_put_side_by_side(snapshot):
@@ -76,7 +76,7 @@ def test_what_cannot_be_compared_is_said(snapshot):
     with pytest.raises(UnknownNameError, match="fax"):
         snapshot.compare("touchpoints", None, Selection(channel="fax"))
     with pytest.raises(InputError, match="not published by channel"):
-        snapshot.compare("paths", None, Selection(channel="web"))
+        snapshot.compare("path_trees", None, Selection(channel="web"))
 
 
 def test_published_ways_lead_on_from_those_before(snapshot):

@@ -155,7 +155,6 @@ def predict_breaks(
     *,
     signal: str = "abandonment",
     horizon: timedelta | None = None,
-    seed: int = 0,
 ) -> Prediction:
     """Predict which handoffs and which customers under way could break next.
 
@@ -173,8 +172,6 @@ def predict_breaks(
     horizon
         Silence after which a customer counts as gone; None: the journey map's gap (30 days if
         none), or 14 or 7 days where that does not fit three times into the log.
-    seed
-        Chooses the customers learned from in a large log.
 
     Raises
     ------
@@ -191,7 +188,7 @@ def predict_breaks(
     span = until - datetime.fromisoformat(workspace.manifest["first_at"])
     horizon = horizon or read_arrivals(workspace).settings.silence
     refused, handoff_reason, table, handoff_record = _forecast(workspace, signal)
-    labelled, present = read_contacts(workspace, horizon, seed=seed)
+    labelled, present = read_contacts(workspace, horizon)
     reason = why_not_learnable(labelled, span, horizon)
     kept = labelled if reason is None else labelled.clear()
     tested = hold_against(replay_under_way(kept, horizon=horizon, until=until), CUSTOMERS)

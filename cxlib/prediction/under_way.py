@@ -50,9 +50,7 @@ _MOST_CONTACTS = 100
 """Contacts of one customer that are described: whoever makes more is not one person."""
 
 
-def read_contacts(
-    workspace: Workspace, horizon: timedelta, *, seed: int = 0
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def read_contacts(workspace: Workspace, horizon: timedelta) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Read what can be learned from, and the last own contact of everybody still under way; of a
     log of more than `TRAINING_CUSTOMERS` every k-th is learned from.
     """
@@ -60,7 +58,7 @@ def read_contacts(
     labelled, present = [], []
     for file in workspace.bucket_files():
         described = describe_contacts(pl.read_parquet(file), workspace, horizon)
-        sampled = pl.col("followed") & (pl.col("customer") % step == seed % step)
+        sampled = pl.col("followed") & (pl.col("customer") % step == 0)
         labelled.append(described.filter(sampled))
         present.append(described.filter(~pl.col("followed") & pl.col("latest")))
     return pl.concat(labelled), pl.concat(present)

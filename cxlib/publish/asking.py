@@ -91,18 +91,17 @@ def _one_by_one(
             found.setdefault(measure, []).append(answer)
     for measure, answers in found.items():
         below = {n: [getattr(r, n) for r in answers] for n in measure.tables}
-        tables = {n: number_rows(frames, measure.rows) for n, frames in below.items()}
+        tables = {n: number_rows(frames) for n, frames in below.items()}
         numbers = {n: [getattr(r, n) or 0 for r in answers] for n in measure.numbers}
         yield measure, Answers(answers[0], tables, numbers)
 
 
-def number_rows(answers: Sequence[pl.DataFrame], rows: pl.Expr | None = None) -> pl.DataFrame:
-    """Put the rows of the answers to all selections below one another, or some of the rows."""
-    below = pl.concat(
+def number_rows(answers: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Put the rows of the answers to all selections below one another."""
+    return pl.concat(
         frame.with_columns(pl.lit(number, pl.UInt32).alias(NUMBER))
         for number, frame in enumerate(answers)
     )
-    return below if rows is None else below.filter(rows)
 
 
 def _together(

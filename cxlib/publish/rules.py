@@ -71,7 +71,6 @@ class Published:
     adds_up: bool = True
     plain: tuple[str, ...] = ()
     by_segment: bool = True
-    rows: pl.Expr | None = None
     hidden: tuple[str, ...] = ()
     by_period: bool = False
     weights: Mapping[str, str] = field(default_factory=dict)
@@ -184,9 +183,6 @@ def _journeys_begun(log: Summary) -> pl.DataFrame:
     return pl.DataFrame({"total": begun}).cast(pl.Int64)
 
 
-MOST_PATHS = 200
-"""So many that the paths which everybody takes often are among those of every segment."""
-
 _LINES = (
     Published(
         "touchpoints",
@@ -229,13 +225,6 @@ _LINES = (
         at={"group": "touchpoint"},
         plain=("by",),
     ),
-    Published("consistency", "cxlib.measures.experience:measure_consistency", by_segment=False),
-    Published(
-        "preferences",
-        by_segment=False,
-        plain=("of",),
-        rows=pl.col("by") == "all",
-    ),
     Published(
         "comments",
         at={"group": "touchpoint"},
@@ -253,7 +242,6 @@ _LINES = (
     Published(
         "path_trees", "cxlib.measures.path_tree:measure_path_trees", at={"start": "touchpoint"}
     ),
-    Published("paths", options={"top": MOST_PATHS}),
     Published(
         "priorities",
         "cxlib.opportunities.priorities:list_priorities",
@@ -262,4 +250,4 @@ _LINES = (
     ),
 )
 PUBLISHED: Mapping[str, Published] = {line.name: line for line in _LINES}
-"""Everything that follows from its columns; the order is that in which it is published."""
+"""What the views ask for and follows from its columns, in the order in which it is published."""
