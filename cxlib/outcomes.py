@@ -43,7 +43,7 @@ def count_outcomes(
         "bucket": (rows["bucket"], BUCKETS),
         "bin": (rows["bin"], len(BIN_EDGES)),
     }
-    return CompetingRisks(dense_counts(axes, rows["n"]).swapaxes(1, 2), edges=BIN_EDGES)
+    return CompetingRisks(dense_counts(axes, rows["n"]).swapaxes(1, 2))
 
 
 def count_journeys(starts: pl.DataFrame, cell: ArrayLike, cells: int) -> CompetingRisks:

@@ -127,7 +127,6 @@ def first_contacts() -> FirstContacts:
         by_channel=columns["by_channel"].frame({"channel": c} for c in CHANNELS),
         whole=columns["whole"].frame(),
         journeys=1004,
-        within=None,
         observed_until=UNTIL,
     )
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from cxlib.columns import Column, Columns, Count, Customers, Label, Share, Tables, Wait
-from cxlib.errors import InputError
 from cxlib.outcomes import (
     ENDS,
     ENDS_COUNTED,
@@ -39,7 +37,7 @@ _BEGINNING: dict[str, Column] = {
         interval=True,
     ),
     "lost": Share(
-        "chance of loss or silence before it; null where the map has no goal, or a time is given",
+        "chance of loss or silence before it; null where the map has no goal",
         of="journeys",
         cases=("silent_n", "declined_n"),
         open="open_n",
@@ -54,12 +52,11 @@ _BEGINNING: dict[str, Column] = {
 
 @result
 class FirstContacts(Result):
-    """What `measure_first_contacts` returns; ``within`` is the time given, None for any."""
+    """What `measure_first_contacts` returns."""
 
     by_channel: pl.DataFrame
     whole: pl.DataFrame
     journeys: int
-    within: timedelta | None
 
     title = "First points of contact"
     tables = Tables(
@@ -85,7 +82,6 @@ def measure_first_contacts(
     summary: Summary,
     *,
     where: Selection | None = None,
-    within: timedelta | None = None,
     first_journeys_only: bool = False,
 ) -> FirstContacts:
     r"""Measure which contacts journeys begin with, and how often and how soon they reach the goal.
@@ -99,26 +95,16 @@ def measure_first_contacts(
     ----------
     where
         Segment, periods (in which the journey began) and channel of the first contact.
-    within
-        Count the goal only when reached within this time of the first contact.
     first_journeys_only
         Only the first journey of each customer in the log: where customers were first met, as far
         as the log reaches back.
 
-    Raises
-    ------
-    InputError
-        When `within` is not a positive time.
-
     Examples
     --------
-    >>> found = measure_first_contacts(summary, within=timedelta(days=30))
+    >>> found = measure_first_contacts(summary)
     >>> found.table.select("touchpoint", "channel", "journeys", "goal_n").row(0)
     ('visit', 'store', 34, 5)
     """
-    if within is not None and within <= timedelta():
-        msg = f"within must be a positive time, not {within}"
-        raise InputError(msg)
     chosen = summary.select(where)
     places = chosen.places
     starts = chosen.starts.filter(pl.col("first_journey")) if first_journeys_only else chosen.starts
@@ -136,7 +122,7 @@ def measure_first_contacts(
     everybody = in_channels.merged(part_of_channel, chosen.parts)
 
     def answer(cells: _Begun, part_of: NDArray[np.int64]) -> pl.DataFrame:
-        return cells.measure(everybody.found.cases[part_of], within, goal_known=goal_known)
+        return cells.measure(everybody.found.cases[part_of], goal_known=goal_known)
 
     by_place = places.select("place", "stage", "touchpoint", "channel", "owner").hstack(
         answer(begun, chosen.part_of)
@@ -150,7 +136,6 @@ def measure_first_contacts(
         by_channel=by_channel.filter(began),
         whole=answer(everybody, np.arange(chosen.parts)),
         journeys=int(starts["n"].sum()),
-        within=within,
     )
 
 
@@ -180,16 +165,16 @@ class _Begun:
             replace(self.goals, cell=cell_of[self.goals.cell]),
         )
 
-    def measure(self, whole: Counts, within: timedelta | None, *, goal_known: bool) -> pl.DataFrame:
+    def measure(self, whole: Counts, *, goal_known: bool) -> pl.DataFrame:
         """Measure them; ``whole`` are all journeys of which each cell has a share."""
-        found, seconds = self.found, np.inf if within is None else within.total_seconds()
-        goal, lost = (found.chance(*causes, seconds=seconds) for causes in ((0,), (1, 2)))
+        found = self.found
+        goal, lost = found.chance(0), found.chance(1, 2)
         time = time_to_cause(self.goals, found, 0)
         return pl.DataFrame(
             {"journeys": whole_numbers(found.cases), "first_journeys": whole_numbers(self.first)}
             | interval_columns("share", rate(found.cases, whole))
             | interval_columns("goal", goal.where(goal_known))
-            | interval_columns("lost", lost.where(goal_known and within is None))
+            | interval_columns("lost", lost.where(goal_known))
             | interval_columns("time_to_goal", time, as_duration=True)
             | outcome_columns(found, ENDS_COUNTED)
         )

@@ -145,7 +145,7 @@ def measure_funnel(
                 times.append(np.stack([np.full(len(own), k), home[onward], own]))
     step, home, seconds = np.concatenate(times, axis=1)
     waits = Timed.of(step, home, _bins(seconds), np.ones(len(seconds)), seconds, seconds)
-    risks = CompetingRisks(sequels, edges=BIN_EDGES)
+    risks = CompetingRisks(sequels)
     columns = {
         "step": pl.Series(range(1, len(steps) + 1), dtype=pl.UInt32),
         "name": pl.Series(steps, dtype=pl.String),

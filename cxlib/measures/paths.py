@@ -69,13 +69,13 @@ def measure_paths(
     *,
     by: By = "touchpoint",
     where: Selection | None = None,
-    collapse: bool = True,
     outcome: str | None = None,
     top: int = 20,
 ) -> Paths:
     """Measure the most frequent paths from the first contact of a journey to its last.
 
-    Journeys still running are counted with the path taken so far: ``open_n`` says how many.
+    Contacts of the same name in a row are one. Journeys still running are counted with the path
+    taken so far: ``open_n`` says how many.
 
     Parameters
     ----------
@@ -83,8 +83,6 @@ def measure_paths(
         What a contact is called: its touchpoint, place, channel, stage or owner.
     where
         Segment; periods in which the journey began; channel of its first contact.
-    collapse
-        Take contacts of the same name in a row as one.
     outcome
         Only journeys that ended so: "goal", "declined", "silent", "done" (began beyond the goal) or
         "open".
@@ -108,7 +106,7 @@ def measure_paths(
     names, name_of = name_places(workspace.places, by)
     parts, codes_of = [_NOBODY], list[NDArray[np.uint16]]()
     for found in read_journeys(workspace, where=where):
-        walks, codes = _walk(found, name_of, collapse)
+        walks, codes = _walk(found, name_of)
         ended = True if outcome is None else pl.col("outcome") == OUTCOMES.index(outcome)
         part = pl.lit(len(codes_of), pl.Int64).alias("part")
         parts.append(walks.filter(ended).with_columns(part))
@@ -134,14 +132,11 @@ def measure_paths(
     )
 
 
-def _walk(
-    found: Journeys, name_of: NDArray[np.int64], collapse: bool
-) -> tuple[pl.DataFrame, NDArray[np.uint16]]:
+def _walk(found: Journeys, name_of: NDArray[np.int64]) -> tuple[pl.DataFrame, NDArray[np.uint16]]:
     """One row per journey, with a number for its path; and the codes of all contacts."""
     codes, number = name_of.astype(np.uint16)[found.place], found.number
-    if collapse:
-        same = np.concatenate(([False], (codes[1:] == codes[:-1]) & (number[1:] == number[:-1])))
-        codes, number = codes[~same], number[~same]
+    same = np.concatenate(([False], (codes[1:] == codes[:-1]) & (number[1:] == number[:-1])))
+    codes, number = codes[~same], number[~same]
     first = np.flatnonzero(np.diff(number, prepend=-1))
     length = np.diff(first, append=len(codes))
     walks = pl.DataFrame(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from cxlib.columns import Chance, Columns, Count, Customers, Label, Points, Share, Tables
-from cxlib.errors import InputError
 from cxlib.outcomes import count_journeys, whole_numbers
 from cxlib.results import Result, answers, interval_columns, numbers, result
 from cxlib.segments import dimension_values, segment_names
@@ -49,7 +46,6 @@ def compare_segments(
     *,
     dimension: str,
     where: Selection | None = None,
-    within: timedelta | None = None,
 ) -> Segments:
     """Compare the segments of one dimension: each against all other customers together.
 
@@ -63,13 +59,11 @@ def compare_segments(
         A column of the customer table, for example "region"; or "channel": of the first contact.
     where
         A further segment, periods in which the journey began, channel of its first contact.
-    within
-        Count the goal only when reached within this time of the first contact.
 
     Raises
     ------
-    UnknownNameError, InputError
-        When the customers are not told apart by `dimension`; when `within` is not a positive time.
+    UnknownNameError
+        When the customers are not told apart by `dimension`.
 
     Examples
     --------
@@ -81,17 +75,14 @@ def compare_segments(
     value_in = (
         summary.places["channel"] if by_channel else dimension_values(summary.segments, dimension)
     )
-    if within is not None and within <= timedelta():
-        raise InputError(f"within must be a positive time, not {within}")
     chosen = summary.select(where)
     values = value_in.unique().sort().to_list()
     value_of = value_in.replace_strict(values, range(len(values)), return_dtype=pl.Int64).to_numpy()
     starts, key = chosen.starts, "place" if by_channel else "segment"
     own = count_journeys(starts, value_of[starts[key].to_numpy()], len(values))
-    others = CompetingRisks(own.counts.sum(axis=0, keepdims=True) - own.counts, edges=own.edges)
-    seconds = np.inf if within is None else within.total_seconds()
+    others = CompetingRisks(own.counts.sum(axis=0, keepdims=True) - own.counts)
     known = bool(chosen.places["is_goal"].any())
-    goal, elsewhere = (x.chance(0, seconds=seconds).where(known) for x in (own, others))
+    goal, elsewhere = (x.chance(0).where(known) for x in (own, others))
     gap = difference_of_rates(
         (goal.estimate, goal.low, goal.high), (elsewhere.estimate, elsewhere.low, elsewhere.high)
     )

@@ -303,7 +303,7 @@ class _Counted:
         """Measure the cells; ``waits`` are of those that go on."""
         return pl.DataFrame(
             {"customers": numbers(customers).cast(pl.UInt32)}
-            | _sequel(CompetingRisks(self.sequels, edges=WAIT_EDGES), waits, customers, chosen)
+            | _sequel(CompetingRisks(self.sequels), waits, customers, chosen)
             | _perceived(dict(zip(_SUMS, self.sums, strict=True)), customers, chosen)
         )
 

@@ -206,7 +206,7 @@ def _measure_pairs(steps: pl.DataFrame, group_of: NDArray[np.int64]) -> pl.DataF
         "bin": (steps["bin"], len(WAIT_EDGES)),
     }
     counts = dense_counts(axes, steps["n"]).swapaxes(1, 2)
-    sources = CompetingRisks(counts, edges=WAIT_EDGES)
+    sources = CompetingRisks(counts)
     went_on = np.flatnonzero(following < DONE)
     code = source[went_on] * groups + group_of[following[went_on]]
     # a flag per possible pair is several times faster than sorting; 4,000 places have 16 million

@@ -204,7 +204,6 @@ _LINES = (
         keep_hidden=True,
         weights={"table": "first_places", "by_channel": "first_channels", "whole": "whole"},
         totals=_journeys_begun,
-        plain=("within",),
     ),
     Published(
         "stage_funnel",

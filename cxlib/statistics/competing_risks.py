@@ -76,36 +76,17 @@ def incidence(
     return (total * weight).sum(axis=-1), without
 
 
-def counted_until(edges: ArrayLike, seconds: float) -> Estimates:
-    """Part of each bin that lies before a time; bins begin at ``edges``, in seconds.
-
-    The first bin is one instant, the last is open and counts at an infinite time only.
-    """
-    starts = np.asarray(edges, dtype=np.float64)
-    if np.isinf(seconds):
-        return np.ones(len(starts))
-    index = max(int(np.searchsorted(starts, seconds, side="right")) - 1, 0)
-    part = (np.arange(len(starts)) < max(index, 1)).astype(np.float64)
-    if 0 < index < len(starts) - 1:
-        part[index] = np.log(seconds / starts[index]) / np.log(starts[index + 1] / starts[index])
-    return part
-
-
 class CompetingRisks:
-    """Cases ``[cells, buckets, causes + 1, bins]`` by what came first; the last: nothing so far.
+    """Cases ``[cells, buckets, causes + 1, bins]`` by what came first; the last: nothing so far."""
 
-    Bins begin at ``edges``, in seconds.
-    """
-
-    def __init__(self, counts: Counts, *, edges: ArrayLike) -> None:
-        self.counts, self.edges = counts, edges
+    def __init__(self, counts: Counts) -> None:
+        self.counts = counts
         self.events, self.censored = counts[:, :, :-1], counts[:, :, -1]
         self.cases: Counts = counts.sum(axis=(2, 3))
-        self._known: dict[float, tuple[Estimates, Estimates]] = {}
 
     def merged(self, cell: NDArray[np.int64], cells: int) -> CompetingRisks:
         """The same of coarser cells: ``cell`` is the one that each of these is in."""
-        return CompetingRisks(merge_cells(self.counts, cell, cells), edges=self.edges)
+        return CompetingRisks(merge_cells(self.counts, cell, cells))
 
     @cached_property
     def together(self) -> Counts:
@@ -139,29 +120,25 @@ class CompetingRisks:
         """Cumulative incidence of any of these causes, ``[cells, bins]``."""
         return np.cumsum(self.total[:, list(causes)].sum(axis=1) * self.weight, axis=-1)
 
-    def _incidence(self, seconds: float) -> tuple[Estimates, Estimates]:
-        """Chance of each cause by a time, ``[cells, causes]``, and without one bucket each."""
-        if seconds not in self._known:
-            part = counted_until(self.edges, seconds)
-            whole = self.total @ (self.weight * part)[..., None]
-            without = np.empty(self.events.shape[:3])
-            for some in self._blocks():
-                weight = self.weight_without[some] * part
-                # all events at the weights without a bucket, less its own events at these
-                own = self.events[some] @ weight[..., None]
-                without[some] = weight @ self.total[some].transpose(0, 2, 1) - own[..., 0]
-            self._known[seconds] = whole[..., 0], without
-        return self._known[seconds]
+    @cached_property
+    def _incidence(self) -> tuple[Estimates, Estimates]:
+        """Chance of each cause, ``[cells, causes]``, and without one bucket each."""
+        whole = self.total @ self.weight[..., None]
+        without = np.empty(self.events.shape[:3])
+        for some in self._blocks():
+            weight = self.weight_without[some]
+            # all events at the weights without a bucket, less its own events at these
+            own = self.events[some] @ weight[..., None]
+            without[some] = weight @ self.total[some].transpose(0, 2, 1) - own[..., 0]
+        return whole[..., 0], without
 
     def _blocks(self) -> Iterator[slice]:
         cells = range(0, len(self.counts), _BLOCK)
         return (slice(first, first + _BLOCK) for first in cells)
 
-    def chance(
-        self, *causes: int, seconds: float = np.inf, customers: ArrayLike | None = None
-    ) -> Interval:
-        """Chance of any of these causes by ``seconds``; NaN for a cell that nobody is in."""
-        whole, without = (x[..., list(causes)].sum(axis=-1) for x in self._incidence(seconds))
+    def chance(self, *causes: int, customers: ArrayLike | None = None) -> Interval:
+        """Chance of any of these causes; NaN for a cell that nobody is in."""
+        whole, without = (x[..., list(causes)].sum(axis=-1) for x in self._incidence)
         return jackknife_rate(whole, without, self.cases, customers=customers)
 
     def still_open(self, *, customers: ArrayLike | None = None) -> Interval:

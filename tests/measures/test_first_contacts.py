@@ -16,7 +16,6 @@ from journey_oracle import (
     split,
 )
 
-from cxlib.errors import InputError
 from cxlib.measures.first_contacts import measure_first_contacts
 from cxlib.measures.overview import measure_overview
 from cxlib.summary import Selection
@@ -69,22 +68,6 @@ def test_chances_are_near_aalen_johansen_at_exact_times(log, rule, summary):
     assert whole["lost"] == pytest.approx(exact["declined"] + exact["silent"], abs=0.02)
     days = [t / timedelta(days=1) for o, t in told if o == "goal"]
     assert whole["time_to_goal"] / timedelta(days=1) == pytest.approx(median(days), rel=0.5)
-
-
-def test_within_counts_the_goals_reached_in_time(tmp_path):
-    log = []
-    for i in range(100):
-        log += [contact(f"c{i}", 0, "ad"), contact(f"c{i}", 2 if i < 30 else 20, "pay")]
-    rule = journey_map(until=START + timedelta(days=200))
-    made = make_workspace(tmp_path / "w", log, rule=rule).summary()
-    in_a_week = measure_first_contacts(made, within=timedelta(days=7)).whole.row(0, named=True)
-    ever = measure_first_contacts(made).whole.row(0, named=True)
-    assert in_a_week["goal"] == pytest.approx(0.3)
-    assert in_a_week["goal_low"] < 0.3 < in_a_week["goal_high"]
-    assert ever["goal"] == pytest.approx(1.0)
-    assert ever["time_to_goal"] / timedelta(days=20) == pytest.approx(1, rel=0.35)
-    with pytest.raises(InputError, match="positive time"):
-        measure_first_contacts(made, within=timedelta())
 
 
 def test_journeys_still_running_do_not_lower_the_chance(tmp_path):

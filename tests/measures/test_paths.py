@@ -18,15 +18,14 @@ from cxlib.sequences import OUTCOMES
 from cxlib.summary import Selection
 
 
-@pytest.mark.parametrize("collapse", [True, False])
 @pytest.mark.parametrize("by", ["touchpoint", "channel"])
-def test_paths_match_journeys_split_by_hand(log, rule, workspace, by, collapse):
+def test_paths_match_journeys_split_by_hand(log, rule, workspace, by):
     until = max(c.at for c in log)
     there = defaultdict(list)
     for j in split(log, rule):
         names = [getattr(c, by) for c in j.contacts]
-        there[tuple(k for k, _ in groupby(names)) if collapse else tuple(names)].append(j)
-    found = measure_paths(workspace, by=by, collapse=collapse, top=10_000)
+        there[tuple(k for k, _ in groupby(names))].append(j)
+    found = measure_paths(workspace, by=by, top=10_000)
     assert found.paths == len(there) == len(found.table)
     assert found.others == 0
     expected = {}

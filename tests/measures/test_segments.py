@@ -57,12 +57,6 @@ def test_forty_segments_that_do_not_differ_yield_no_finding(summary):
     assert not (found.table["q"] < 0.05).any()
 
 
-def test_the_goal_in_time_is_counted_in_time(summary):
-    ever = compare_segments(summary, dimension="region").table.sort("value")
-    soon = compare_segments(summary, dimension="region", within=timedelta(days=3)).table
-    assert (soon.sort("value")["goal"] < ever["goal"]).all()
-
-
 def test_an_unknown_dimension_is_named(summary):
     with pytest.raises(UnknownNameError, match=r"there is no segment dimension 'regoin'.*'region'"):
         compare_segments(summary, dimension="regoin")

@@ -47,7 +47,7 @@ def median_of(seconds, bucket, until=None):
     seen = np.ones(len(seconds), bool) if until is None else seconds <= until
     last = np.zeros(0) if until is None else until[~seen]
     events, censored = counts(seconds[seen], bucket[seen]), counts(last, bucket[~seen])
-    found = CompetingRisks(np.stack([events, censored], axis=2), edges=EDGES)
+    found = CompetingRisks(np.stack([events, censored], axis=2))
     return time_to_cause(rows_of(seconds[seen], bucket[seen]), found, 0)
 
 
@@ -115,13 +115,13 @@ def test_an_interval_ends_no_nearer_than_what_was_recorded():
     rows = Timed.of([0, 0], [0, 1], [40, 40], [500, 500], [1e5, 1e5], [1.04e5, 1.04e5])
     counted = np.zeros((1, 32, 2, len(EDGES)))
     counted[0, :2, 0, 40] = 500
-    found = time_to_cause(rows, CompetingRisks(counted, edges=EDGES), 0)
+    found = time_to_cause(rows, CompetingRisks(counted), 0)
     assert (found.low[0], found.high[0]) == (1e5, 1.04e5)
     assert found.estimate[0] == pytest.approx(1.02e5)
 
 
 def test_nothing_happened_is_not_known():
     nobody = Timed.of(*([],) * 6)
-    counted = CompetingRisks(np.zeros((2, 32, 2, len(EDGES))), edges=EDGES)
+    counted = CompetingRisks(np.zeros((2, 32, 2, len(EDGES))))
     found = time_to_cause(nobody, counted, 0)
     assert np.isnan([*found.estimate, *found.low, *found.high]).all()
