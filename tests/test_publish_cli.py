@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cxlib.cli import app, sharing
+from cxlib.errors import WorkspaceError
 from cxlib.publish import Snapshot, list_snapshots
 
 
@@ -41,6 +42,17 @@ def test_a_view_that_is_not_published_is_not_in_the_snapshot(shop):
     assert "there is no dashboard 'journey_mop'" in error
     assert "journey_map" in error
     assert len(list_snapshots(shop)) == 2
+
+
+def test_what_could_break_next_is_published_unless_asked_not_to(shop, tmp_path):
+    newest = Snapshot.open(shop)
+    assert newest.predictions().handoff_reason, "a log so small says why there is no forecast"
+    copy = tmp_path / "copy"
+    shutil.copytree(shop, copy)
+    cx("publish", copy, "--view", "fragmentation", "--no-predictions")
+    assert Snapshot.open(copy).findings() is not None
+    with pytest.raises(WorkspaceError, match="holds no predictions"):
+        Snapshot.open(copy).predictions()
 
 
 def test_snapshots_are_listed(shop, tmp_path):

@@ -79,7 +79,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "\\x1b]0;t\\u202eitle\\x07" in ran.output, "the file is named"
     assert "desk" in ran.output, "the touchpoint the map does not know is named, as it reads"
     for _ in range(2):
-        assert cx("publish", folder / "shop").exit_code == 0
+        assert cx("publish", folder / "shop", "--no-predictions").exit_code == 0
     return folder / "shop"
 
 

@@ -25,6 +25,7 @@ def publish(
     *,
     k: int = 10,
     views: Sequence[str] | None = None,
+    predictions: bool = True,
     progress: Tell | None = None,
 ) -> Snapshot:
     """Publish a snapshot for the dashboards: finished answers in which no small group can be seen.
@@ -37,6 +38,8 @@ def publish(
         Smallest number of customers a figure may be about.
     views
         Names of the dashboards to publish; None: all of them.
+    predictions
+        Whether to publish what could break next.
     progress
         Called with a line of text now and then.
 
@@ -63,7 +66,7 @@ def publish(
         views={n: draw for n, draw in drawn.items() if chosen is None or n in chosen}
         | {"home": write_home},
         only=chosen,
-        answers=_answers(chosen),
+        answers=_answers(chosen, predictions=predictions),
         progress=progress,
     )
 
@@ -182,7 +185,7 @@ def report(
     check_paths(page, pdf=pdf)
     snapshot = Snapshot.newest(workspace.path) if k is None else None
     if snapshot is None:
-        snapshot = publish(workspace, k=k or 10, progress=progress)
+        snapshot = publish(workspace, k=k or 10, predictions=False, progress=progress)
     write_report(snapshot, page)
     if pdf:
         print_pdf(page, page.with_suffix(".pdf"))
@@ -195,11 +198,12 @@ def dashboards_folder() -> Path:
     return own if any(own.glob("*.ipynb")) else shipped_folder("dashboards")
 
 
-def _answers(views: Sequence[str] | None) -> tuple[str, ...]:
+def _answers(views: Sequence[str] | None, *, predictions: bool) -> tuple[str, ...]:
     """Return what the views ask together."""
     from cxlib.publish.write import ANSWERS
 
     # a dashboard of the folder that is none of our views may ask everything
     everything = views is None or any(view not in VIEWS for view in views)
     asked = {a for view in views or () if view in VIEWS for a in entry(view).asks}
-    return ANSWERS if everything else tuple(name for name in ANSWERS if name in asked)
+    kept = ANSWERS if everything else [name for name in ANSWERS if name in asked]
+    return tuple(name for name in kept if predictions or name != "predictions")

@@ -22,6 +22,7 @@ from cxlib.numbers import sentence_case
 if TYPE_CHECKING:
     from cxlib.comparing import Comparison
     from cxlib.fragmentation.details import FindingDetails
+    from cxlib.prediction import Prediction
     from cxlib.summary import Selection
 
 FOLDER = "published"
@@ -213,6 +214,18 @@ class Snapshot:
         from cxlib.fragmentation.details import FindingDetails
 
         return self._answer("findings", FindingDetails, segment, by_period=False)
+
+    def predictions(self) -> Prediction:
+        """Return what could break next, and how good such predictions were, for everybody.
+
+        WorkspaceError: the snapshot was published without predictions.
+        """
+        from cxlib.prediction import Prediction
+        from cxlib.publish.answers import read_answer
+        from cxlib.summary import Selection
+
+        found: Prediction = read_answer(self.folder, "predictions", Prediction, 0, Selection())
+        return found
 
     def table(self, measure: str, *, segment: Segment = None, period: Period = None) -> Any:
         """Return a measure's answer for a selection: a result of the class that it returns.

@@ -20,7 +20,7 @@ from cxlib.errors import InputError, UnknownNameError, WorkspaceError
 from cxlib.publish.answers import NUMBER, SELECTIONS, write_answers, write_selections
 from cxlib.publish.asking import Answers, ask
 from cxlib.publish.influence import Influence, fold_rare_touchpoints, measure_influence
-from cxlib.publish.judged import FINDINGS, protect_findings
+from cxlib.publish.judged import FINDINGS, PREDICTIONS, protect_findings, protect_predictions
 from cxlib.publish.rules import PUBLISHED, Published, PublishedTable
 from cxlib.publish.selections import Choices, find_choices, round_together
 from cxlib.publish.small_groups import (
@@ -38,7 +38,7 @@ from cxlib.publish.snapshot import FOLDER, FORMAT, MANIFEST, Snapshot, switch_to
 from cxlib.store import Workspace
 
 SMALLEST_K = 3
-ANSWERS = (*PUBLISHED, FINDINGS)
+ANSWERS = (*PUBLISHED, FINDINGS, PREDICTIONS)
 """Everything that can be published."""
 
 Draw = Callable[[Snapshot], str]
@@ -127,10 +127,15 @@ def _fill(
     answered = ask(measures, workspace, folded.summary, choices, k=k, tell=tell)
     for measure, answers in answered:
         _write_measure(draft, measure, answers, log, measure.choices(choices))
-    if FINDINGS in wanted:
+    judged = [name for name in wanted if name not in PUBLISHED]
+    if FINDINGS in judged:
         tell(f"judging every handoff for {1 + len(choices.segments)} groups of customers")
         safe = protect_findings(workspace, choices.segments, k=k, until=choices.until)
         write_answers(draft, FINDINGS, *safe)
+    if PREDICTIONS in judged:
+        tell("predicting what could break next, now and at past dates")
+        safe = protect_predictions(workspace, k=k, until=choices.until)
+        write_answers(draft, PREDICTIONS, *safe)
     known = {measure for measure, _ in answered}
     measures = [measure for measure in measures if measure in known]
     manifest = _manifest(log, choices, measures) | {
@@ -144,7 +149,7 @@ def _fill(
         (draft / "first_paint" / f"{view}.html").write_text(paint, encoding="utf-8")
     tell("checking the snapshot")
     ids = workspace.customers().select("name").collect().to_series()
-    manifest["checks"] = check_snapshot(draft, measures, ids, log.influence, k=k)
+    manifest["checks"] = check_snapshot(draft, measures, judged, ids, log.influence, k=k)
     return manifest | {"files": durable.hash_files(draft)}
 
 
@@ -300,11 +305,14 @@ def _name(published: Path, published_at: str) -> Path:
 
 
 _COUNTS = ("customers", "customers_affected", "n")
+_COUNTS_PREDICTIONS = "predictions.record"
+"""A table whose ``n`` are no customers."""
 
 
 def check_snapshot(
     folder: Path,
     measures: Sequence[Published],
+    judged: Sequence[str],
     ids: pl.Series,
     influence: Influence,
     *,
@@ -313,8 +321,8 @@ def check_snapshot(
     """Look a snapshot over as it lies on disk, and say what was checked.
 
     Each figure of `measures` is held against what the heaviest customers add (`influence`), numbers
-    of customers of findings against k. No text may be one of the customers' `ids`. WorkspaceError:
-    a check failed; says which, and for what.
+    of customers of what is `judged` (findings, predictions) against k. No text may be one of the
+    customers' `ids`. WorkspaceError: a check failed; says which, and for what.
     """
     selections = len(pl.read_parquet(folder / SELECTIONS))
     ruled = {f"{m.name}.{field}": table for m in measures for field, table in m.tables.items()}
@@ -325,7 +333,8 @@ def check_snapshot(
         if name in ruled:
             _check_figures(frame, ruled[name], influence, name=name, k=k)
         elif file.name != SELECTIONS:
-            _check_numbers(frame, name=name, k=k)
+            counts = () if name == _COUNTS_PREDICTIONS else _COUNTS
+            _check_numbers(frame, counts, name=name, k=k)
         _check_texts(frame, ids, name=name)
     return [
         f"every number of customers is a multiple of {k}, and none is about fewer",
@@ -334,8 +343,8 @@ def check_snapshot(
         "no text is a customer's id",
         f"{selections} selections answered by {len(measures)} measures",
         *(
-            f"every finding rests on at least {k} customers and is rounded as all figures are"
-            for _ in folder.glob(f"{FINDINGS}.json")
+            f"every {name[:-1]} rests on at least {k} customers and is rounded as all figures are"
+            for name in judged
         ),
     ]
 
@@ -360,9 +369,9 @@ def _check_figures(
             _refuse(len(wrong), f"{name}, {column}", k=k)
 
 
-def _check_numbers(frame: pl.DataFrame, *, name: str, k: int) -> None:
-    """Check numbers of findings, and that they tell no instant."""
-    for column in (c for c in _COUNTS if c in frame.columns):
+def _check_numbers(frame: pl.DataFrame, columns: Sequence[str], *, name: str, k: int) -> None:
+    """Check numbers of findings and predictions, and that they tell no instant."""
+    for column in (c for c in columns if c in frame.columns):
         wrong = frame.filter(_could_tell(pl.col(column), pl.lit(k), k))
         _refuse(len(wrong), f"{name}, {column}", k=k)
     if any(isinstance(dtype, pl.Datetime) for dtype in frame.dtypes):

@@ -16,6 +16,7 @@ from figure_results import first_contacts as first_contacts_of
 
 from cxlib import numbers
 from cxlib.comparing import ALL, side_by_side
+from cxlib.errors import WorkspaceError
 from cxlib.figures.fragmentation import (
     affected_text,
     describe_findings,
@@ -63,6 +64,9 @@ class Answers:
 
     def findings(self, **_):
         return figure_findings.details()
+
+    def predictions(self):
+        raise WorkspaceError("none")
 
     def compare(self, *, measure, first, second):
         places = [("web basket", "web", "conversion", 1200, lost, 1) for lost in (0.1, 0.6)]

@@ -30,6 +30,7 @@ from cxlib.numbers import chance, day, decimal, people, plural
 from cxlib.signals import signal_named
 from cxlib.views.fragmentation import words
 from cxlib.views.fragmentation.behind import behind_detail, behind_matrix, behind_trend
+from cxlib.views.fragmentation.foresight import foresight_section
 from cxlib.views.shared import words as shared
 from cxlib.views.shared.changes import changes_section, since
 from cxlib.views.shared.filters import Filter, Option, column, segment, segment_label
@@ -170,6 +171,7 @@ class Fragmentation(View):
                 _PICTURES,
             ),
         ),
+        foresight_section(),
         changes_section(findings=True),
         Group(
             css="cx-more",

@@ -5,9 +5,9 @@ from cxlib.views.shared.words import FigureText
 TITLE = "Which handoffs break"
 SUMMARY = (
     "The handoffs between touchpoints that break: how many customers each affects, how sure that "
-    "is, and what to do."
+    "is, what to do, and what could break next."
 )
-ASKS = ("findings", "first_contacts", "stage_funnel")
+ASKS = ("findings", "predictions", "first_contacts", "stage_funnel")
 
 SIGNAL, ALL_SIGNALS, FINDING = "Signal", "All signals", "Finding"
 FROM_CHANNEL, FROM_ANY = "From channel", "Any channel"
@@ -74,3 +74,13 @@ AFTERWARDS = FigureText(
 )
 
 TREND = FigureText("The finding over time", "fragmentation/texts/handoff-trend.html")
+
+FORESIGHT_HEADING = "What could break next"
+FORESIGHT_WHOM = "About all customers: filters do not change it."
+FORESIGHT_TABLE = (
+    "Handoffs by the cases to expect beyond similar handoffs; 95 % intervals in brackets."
+)
+FORESIGHT_UNTESTED = (
+    "Nobody knows yet: the log is too short to hold such forecasts against what came."
+)
+FORESIGHT = FigureText("What could break next", "fragmentation/texts/what-could-break-next.html")
