@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
@@ -36,7 +36,7 @@ from cxlib.map_model import (
     Unpivot,
     parse_duration,
 )
-from cxlib.opening_hours import OpeningHours, parse_opening_hours, read_closed_dates
+from cxlib.opening_hours import OpeningHours, parse_opening_hours
 from cxlib.persona_rules import PersonaRule, check_condition
 
 __all__ = ["JourneyMap", "parse_journey_map", "read_journey_map"]
@@ -110,7 +110,7 @@ def parse_journey_map(text: str, *, path: str | Path | None = None) -> JourneyMa
         environment=lambda e: tuple(map(_environment, e.items())),
         journey=lambda e: _journey(e, names),
         opening_hours=lambda e: _hours_by_channel(e, touchpoints, columns),
-        closed_dates=read_closed_dates,
+        closed_dates=lambda e: _each(e.items(or_one=True), _date),
         planned_handoffs=lambda e: _planned_handoffs(e, names, "due_at" in columns),
         personas=_personas,
         period=lambda e: e.one_of(PERIODS),
@@ -155,6 +155,22 @@ def _values(kind: type[Any], given: Mapping[str, Entry], /, **own: Reader) -> di
         name: own.get(name) or by_type.get(type_, Entry.text) for name, type_ in types.items()
     }
     return {key: readers[key](entry) for key, entry in given.items()}
+
+
+def _each(
+    items: Iterable[Entry],
+    read: Callable[[Entry], Kind],
+    called: Callable[[Kind], object] = lambda one: one,
+) -> tuple[Kind, ...]:
+    """Read the entries of a list, none of which may be called like another."""
+    found: dict[object, Kind] = {}
+    for item in items:
+        one = read(item)
+        name = called(one)
+        if name in found:
+            item.fail(f"{name} is listed twice")
+        found[name] = one
+    return tuple(found.values())
 
 
 def _columns(entry: Entry) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
@@ -245,16 +261,15 @@ def _beside(entry: Entry, scales: list[str] | None) -> BesideTheLog:
 
 
 def _stages(entry: Entry) -> tuple[str, ...]:
-    names: list[str] = []
-    for stage in entry.items():
-        names.append(stage.text())
-        if names[-1] == UNMAPPED:
-            stage.fail(f"{UNMAPPED!r} is kept for contacts without a stage; choose another name")
-        if names[-1] in names[:-1]:
-            stage.fail(f"stage {names[-1]!r} is listed twice")
+    def stage(item: Entry) -> str:
+        if item.text() == UNMAPPED:
+            item.fail(f"{UNMAPPED!r} is kept for contacts without a stage; choose another name")
+        return item.text()
+
+    names = _each(entry.items(), stage)
     if not 0 < len(names) <= MAX_STAGES:
         entry.fail(f"list between 1 and {MAX_STAGES} stages, in their order")
-    return tuple(names)
+    return names
 
 
 def _touchpoints(
@@ -264,56 +279,44 @@ def _touchpoints(
     entry, lists_stages = top.need("touchpoints"), "stages" in top.keys(None)
     if not lists_stages and "stage" in columns:
         top.fail("`columns` names a column of stages: list them in their order under `stages`")
-    found: dict[tuple[str, str | None], Entry] = {}
-    touchpoints: list[Touchpoint] = []
-    for item in entry.items():
-        touchpoint = _touchpoint(item, stages if lists_stages else None)
-        name = item.need("name")
-        lines = {channel: line for (n, channel), line in found.items() if n == touchpoint.name}
-        if touchpoint.channel in lines or None in (*lines, *(touchpoint.channel for _ in lines)):
-            several = lines.get(touchpoint.channel) and touchpoint.channel
-            on = f" on channel {touchpoint.channel!r}" if several else ""
-            name.fail(
-                f"touchpoint {touchpoint.name!r} is listed twice{on}, first on line "
-                f"{next(iter(lines.values())).line}; its lines need a channel each"
-            )
-        if touchpoint.stage is None and "stage" not in columns:
-            item.fail(
-                f"touchpoint {touchpoint.name!r} has no stage, and `columns` names no stage column "
-                f"of the log; add `stage:` with one of: {', '.join(stages)}"
-            )
-        found[touchpoint.name, touchpoint.channel] = name
-        touchpoints.append(touchpoint)
+
+    def stage(given: Entry) -> str:
+        if not lists_stages:
+            given.fail("the key 'stages' is missing: list the stages in their order")
+        return given.one_of(stages)
+
+    items = list(entry.items())
+    touchpoints = [
+        _record(
+            Touchpoint,
+            item,
+            stage=stage,
+            initiated_by=lambda e: e.one_of(INITIATORS),
+            match=_patterns,
+            kind=lambda e: e.one_of(KINDS),
+            effort=lambda e: e.one_of(EFFORTS),
+        )
+        for item in items
+    ]
     if not touchpoints:
         entry.fail("list at least one touchpoint, for example {name: product page, stage: …}")
-    names = [t.name for t in touchpoints]
-    for touchpoint, name in zip(touchpoints, found.values(), strict=True):
-        told_apart = touchpoint.match is not None or "channel" in columns
-        if not told_apart and names.count(touchpoint.name) > 1:
-            name.fail(
-                f"touchpoint {touchpoint.name!r} has a line for each of several channels, but "
-                "nothing tells them apart: `columns` names no channel column, and it has no `match`"
+    for item, line in zip(items, touchpoints, strict=True):
+        others = [o.channel for o in touchpoints if o.name == line.name and o is not line]
+        if others and line.channel in (None, *others):
+            item.need("name").fail(f"{line.name!r} is listed twice; its lines need a channel each")
+        if others and line.match is None and "channel" not in columns:
+            item.need("name").fail(
+                f"{line.name!r} has a line for each of several channels, but nothing tells them "
+                "apart: `columns` names no channel column, and it has no `match`"
             )
+        if lists_stages and line.stage is None and "stage" not in columns:
+            item.fail(
+                f"{line.name!r} has no stage, and `columns` names no stage column of the log; "
+                f"add `stage:` with one of: {', '.join(stages)}"
+            )
+    if not lists_stages:
+        return tuple(replace(touchpoint, stage=ONE_STAGE) for touchpoint in touchpoints)
     return tuple(touchpoints)
-
-
-def _touchpoint(item: Entry, stages: tuple[str, ...] | None) -> Touchpoint:
-
-    def stage(entry: Entry) -> str:
-        if stages is None:
-            entry.fail("the key 'stages' is missing: list the stages in their order")
-        return entry.one_of(stages)
-
-    read = _record(
-        Touchpoint,
-        item,
-        stage=stage,
-        initiated_by=lambda e: e.one_of(INITIATORS),
-        match=_patterns,
-        kind=lambda e: e.one_of(KINDS),
-        effort=lambda e: e.one_of(EFFORTS),
-    )
-    return read if stages is not None else replace(read, stage=ONE_STAGE)
 
 
 def _patterns(entry: Entry) -> dict[str, str]:
@@ -323,18 +326,17 @@ def _patterns(entry: Entry) -> dict[str, str]:
 
 
 def _rating_scales(entries: Mapping[str, Entry]) -> tuple[RatingScale, ...]:
-    one = [entries[key] for key in ("rating_scale",) if key in entries]
-    if one and "rating_scales" in entries:
-        one[0].fail("write either `rating_scale` or `rating_scales`, not both")
-    scales: dict[str, RatingScale] = {}
-    for entry in entries["rating_scales"].items() if "rating_scales" in entries else one:
-        scale = _record(RatingScale, entry)
-        if scale.min >= scale.max:
-            entry.fail(f"min ({scale.min:g}) must be below max ({scale.max:g})")
-        if scale.name in scales:
-            entry.need("name").fail(f"scale {scale.name!r} is listed twice")
-        scales[scale.name] = scale
-    return tuple(scales.values())
+    def scale(entry: Entry) -> RatingScale:
+        read = _record(RatingScale, entry)
+        if read.min >= read.max:
+            entry.fail(f"min ({read.min:g}) must be below max ({read.max:g})")
+        return read
+
+    one, several = entries.get("rating_scale"), entries.get("rating_scales")
+    if one and several:
+        one.fail("write either `rating_scale` or `rating_scales`, not both")
+    items = several.items() if several else filter(None, [one])
+    return _each(items, scale, lambda read: read.name)
 
 
 def _journey(entry: Entry, names: list[str]) -> JourneyRule:
@@ -354,15 +356,13 @@ def _planned_handoffs(
     def known(end: Entry) -> str:
         return end.one_of(names, "touchpoint")
 
-    planned: dict[tuple[str, str], PlannedHandoff] = {}
-    for item in entry.items():
+    def planned(item: Entry) -> PlannedHandoff:
         handoff = _record(PlannedHandoff, item, source=known, target=known)
-        if (handoff.source, handoff.target) in planned:
-            item.fail(f"the handoff {handoff.source!r} → {handoff.target!r} is planned twice")
         if handoff.promised and not has_dates:
             item.fail("nothing says by when; name the column: `columns: {due_at: …}`")
-        planned[handoff.source, handoff.target] = handoff
-    return tuple(planned.values())
+        return handoff
+
+    return _each(entry.items(), planned, lambda handoff: f"{handoff.source} → {handoff.target}")
 
 
 def _personas(entry: Entry) -> tuple[PersonaRule, ...]:
@@ -372,13 +372,11 @@ def _personas(entry: Entry) -> tuple[PersonaRule, ...]:
             item.parsed(check_condition)
         return tuple(item.text() for item in items)
 
-    found: dict[str, PersonaRule] = {}
-    for item in entry.items():
+    def persona(item: Entry) -> PersonaRule:
         rule = _record(PersonaRule, item, when=conditions)
-        if rule.name in found or not rule.when:
-            item.fail(f"persona {rule.name!r} is listed twice, or has no condition")
-        found[rule.name] = rule
-    return tuple(found.values())
+        return rule if rule.when else item.fail(f"persona {rule.name!r} has no condition")
+
+    return _each(entry.items(), persona, lambda rule: rule.name)
 
 
 def _environment(item: Entry) -> EnvironmentTable:
@@ -404,6 +402,13 @@ def _hours_by_channel(
         if channel not in known:
             given[channel].unknown(channel, known, "channel")
     return {channel: hours.parsed(parse_opening_hours) for channel, hours in given.items()}
+
+
+def _date(entry: Entry) -> date:
+    try:
+        return date.fromisoformat(entry.text())
+    except ValueError:
+        entry.fail(f"{entry.text()!r} is no date; write for example 2026-12-25")
 
 
 def _duration(entry: Entry) -> timedelta:

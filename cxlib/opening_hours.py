@@ -19,15 +19,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cxlib.map_file import Entry
-
-DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_FULL = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DAY, _WEEK = 24 * 60, 7 * 24 * 60
 _SECOND = 1_000_000
-_EXAMPLE = "write for example Mon-Fri 08:00-18:00, Sat 09:00-13:00"
-_PART = re.compile(r"(?P<days>[^\W\d]+(?:\s*-\s*[^\W\d]+)?)?\s*(?P<range>\d.*)?")
-_RANGE = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})")
+_DAYS = {
+    name: number
+    for number, day in enumerate(
+        ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+    )
+    for name in (day, day[:3])
+}
+_PART = re.compile(
+    r"(?:(?P<first>[a-z]+)(?:\s*-\s*(?P<last>[a-z]+))?)?\s*"
+    r"(?:(?P<opens>\d{1,2}:[0-5]\d)\s*-\s*(?P<closes>\d{1,2}:[0-5]\d))?"
+)
 
 Ints = NDArray[np.int64]
 
@@ -55,85 +59,39 @@ def parse_opening_hours(text: str) -> OpeningHours:
     """Read opening hours: ``always``, or days with ranges of hours; what is wrong, a ValueError."""
     if text.strip().lower() == ALWAYS.text:
         return ALWAYS
+    wrong = ValueError(
+        f"{text.strip()!r} is no days with hours; write for example Mon-Fri 08:00-18:00, "
+        "Sat 09:00-13:00. What passes midnight or Sunday is two ranges, and none may overlap"
+    )
     days: list[int] = []
     timed = True
     week: list[tuple[int, int]] = []
-    for part in text.replace("–", "-").split(","):
-        match = _PART.fullmatch(part.strip())
-        if match is None or not part.strip():
-            raise ValueError(f"{part.strip()!r} is no day with hours; {_EXAMPLE}")
-        if match["days"]:
-            days = _read_days(match["days"]) + ([] if timed else days)
+    for part in text.lower().replace("–", "-").split(","):
+        found = _PART.fullmatch(part.strip())
+        if found is None or not part.strip():
+            raise wrong
+        if found["first"]:
+            last = _DAYS.get(found["last"] or found["first"], -1)
+            named = list(range(_DAYS.get(found["first"], len(_DAYS)), last + 1))
+            if not named:
+                raise wrong
+            days = named + ([] if timed else days)
             timed = False
-        if match["range"]:
-            if not days:
-                raise ValueError(f"{match['range']!r} names no day; {_EXAMPLE}")
-            start, end = _read_range(match["range"])
+        if found["opens"]:
+            start, end = _minute(found["opens"]), _minute(found["closes"])
+            if not days or not start < end <= _DAY:
+                raise wrong
             week += [(day * _DAY + start, day * _DAY + end) for day in days]
             timed = True
-    if not timed:
-        raise ValueError(f"{DAYS[days[0]]} has no hours; {_EXAMPLE}")
     week.sort()
-    for one, other in pairwise(week):
-        if other[0] < one[1]:
-            both = f"{_say(*one)} and {_say(*other)}"
-            raise ValueError(f"{both} overlap; write one range for both")
+    if not timed or any(later[0] < earlier[1] for earlier, later in pairwise(week)):
+        raise wrong
     return OpeningHours(text.strip(), tuple(week))
 
 
-def _read_days(text: str) -> list[int]:
-    first, *last = [_read_day(name) for name in re.split(r"\s*-\s*", text)]
-    end = last[0] if last else first
-    if end < first:
-        before = f"{DAYS[first]}-Sun" if first < 6 else "Sun"
-        after = f"Mon-{DAYS[end]}" if end else "Mon"
-        raise ValueError(f"{text} runs past Sunday; write {before}, {after}")
-    return list(range(first, end + 1))
-
-
-def _read_day(name: str) -> int:
-    for day, full in enumerate(_FULL):
-        if name.lower() in (full, full[:3]):
-            return day
-    raise ValueError(f"{name!r} is no day; days are {', '.join(DAYS)}")
-
-
-def _read_range(text: str) -> tuple[int, int]:
-    match = _RANGE.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"{text!r} is no range of hours; {_EXAMPLE}")
-    ends = []
-    for hour, minute in ((int(match[i]), int(match[i + 1])) for i in (1, 3)):
-        ends.append(hour * 60 + minute)
-        if minute > 59 or ends[-1] > _DAY:
-            raise ValueError(f"{hour:02d}:{minute:02d} is no time of day; days end at 24:00")
-    start, end = ends
-    if end <= start:
-        raise ValueError(
-            f"{text} ends before it begins; hours past midnight are two ranges, such as "
-            "Fri 18:00-24:00, Sat 00:00-02:00"
-        )
-    return start, end
-
-
-def _say(start: int, end: int) -> str:
-    day, minute = divmod(start, _DAY)
-    until = end - day * _DAY
-    return f"{DAYS[day]} {minute // 60:02d}:{minute % 60:02d}-{until // 60:02d}:{until % 60:02d}"
-
-
-def read_closed_dates(entry: Entry) -> tuple[date, ...]:
-    """Read a list of dates of a journey map, none of them twice."""
-    dates: list[date] = []
-    for item in entry.items(or_one=True):
-        try:
-            day = date.fromisoformat(item.text())
-        except ValueError:
-            item.fail(f"{item.text()!r} is no date; write for example 2026-12-25")
-        if day in dates:
-            item.fail(f"{day} is listed twice")
-        dates.append(day)
-    return tuple(dates)
+def _minute(clock: str) -> int:
+    hours, _, minutes = clock.partition(":")
+    return int(hours) * 60 + int(minutes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,29 +148,29 @@ def test_hours_are_read_as_people_write_them(text, means):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    "text",
     [
-        ("Mo-Fri 08:00-18:00", "'Mo' is no day; days are Mon, Tue"),
-        ("Mon-Fri 18:00-08:00", "18:00-08:00 ends before it begins; hours past midnight"),
-        ("Mon-Fri 08:00-08:00", "ends before it begins"),
-        ("Fri-Mon 08:00-18:00", "Fri-Mon runs past Sunday; write Fri-Sun, Mon"),
-        ("Sun-Tue 08:00-18:00", "write Sun, Mon-Tue"),
-        ("Mon 08:00-12:00, Mon-Tue 11:00-13:00", "Mon 08:00-12:00 and Mon 11:00-13:00 overlap"),
-        ("Mon, Mon 08:00-12:00", "overlap"),
-        ("Mon-Fri 08:00-24:01", "24:01 is no time of day"),
-        ("Mon-Fri 24:00-24:00", "ends before it begins"),
-        ("Mon-Fri 08:60-18:00", "08:60 is no time of day"),
-        ("Mon-Fri 8-18", "'8-18' is no range of hours; write for example"),
-        ("08:00-18:00", "'08:00-18:00' names no day"),
-        ("Mon-Fri", "Mon has no hours"),
-        ("Mon 08:00-18:00, Tue", "Tue has no hours"),
-        ("Mon 08:00-18:00,", "'' is no day with hours"),
-        ("Mon-Wed-Fri 08:00-18:00", "is no day with hours"),
-        ("weekdays 08:00-18:00", "'weekdays' is no day"),
-        ("", "'' is no day with hours"),
+        "Mo-Fri 08:00-18:00",
+        "Mon-Fri 18:00-08:00",
+        "Mon-Fri 08:00-08:00",
+        "Fri-Mon 08:00-18:00",
+        "Sun-Tue 08:00-18:00",
+        "Mon 08:00-12:00, Mon-Tue 11:00-13:00",
+        "Mon, Mon 08:00-12:00",
+        "Mon-Fri 08:00-24:01",
+        "Mon-Fri 24:00-24:00",
+        "Mon-Fri 08:60-18:00",
+        "Mon-Fri 8-18",
+        "08:00-18:00",
+        "Mon-Fri",
+        "Mon 08:00-18:00, Tue",
+        "Mon 08:00-18:00,",
+        "Mon-Wed-Fri 08:00-18:00",
+        "weekdays 08:00-18:00",
+        "",
     ],
 )
-def test_each_mistake_in_hours_says_what_to_write(text, says):
-    with pytest.raises(ValueError) as caught:
+def test_each_mistake_in_hours_says_what_to_write(text):
+    with pytest.raises(ValueError, match="write for example Mon-Fri") as caught:
         parse_opening_hours(text)
-    assert says in str(caught.value)
+    assert repr(text) in str(caught.value)
