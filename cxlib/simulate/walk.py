@@ -15,12 +15,11 @@ from functools import cached_property
 import numpy as np
 
 from cxlib.errors import InputError
-from cxlib.simulate.world import FAULT_KINDS, Fault, World
+from cxlib.simulate.world import Fault, World
 
 SENDS_ELSEWHERE = ("backtracking", "ping_pong", "repeat_contact", "repeated_task")
 """Faults that decide where the customer goes next."""
 
-_PROBABILITIES = ("abandonment", *SENDS_ELSEWHERE)
 _NOWHERE = -1
 _SENT = -2
 _MAX_STEPS = 2_000
@@ -62,17 +61,6 @@ class Rules:
     ends: tuple[tuple[int, int], ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        for fault in self.faults:
-            if fault.kind not in FAULT_KINDS:
-                raise InputError(
-                    f"fault kind '{fault.kind}' is unknown; allowed: {', '.join(FAULT_KINDS)}."
-                )
-            if fault.kind in _PROBABILITIES and not 0 <= fault.size <= 1:
-                raise InputError(
-                    f"size of {fault.kind} is {fault.size}; it is a share, between 0 and 1."
-                )
-            if fault.kind == "delay" and fault.size <= 0:
-                raise InputError(f"size of delay is {fault.size}; it is a factor, above 0.")
         index = self.world.index
         pairs = tuple((index(f.source), index(f.target)) for f in self.faults)
         object.__setattr__(self, "ends", pairs)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
-from cxlib.errors import InputError, UnknownNameError
+from cxlib.errors import UnknownNameError
 from cxlib.map_model import JourneyMap, JourneyRule, PlannedHandoff, RatingScale, Touchpoint
 
 FaultKind = Literal[
@@ -25,7 +25,6 @@ FaultKind = Literal[
     "repeat_contact",
     "repeated_task",
 ]
-FAULT_KINDS: tuple[str, ...] = get_args(FaultKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,32 +220,6 @@ class World:
     memory: np.ndarray | None = None
     habit: float = 0.0
     frailty: float = 0.0
-
-    def __post_init__(self) -> None:
-        names = [contact.name for contact in self.contacts]
-        if len(set(names)) < len(names):
-            raise InputError(f"world '{self.name}': a touchpoint is given twice.")
-        if self.observed_until <= self.start:
-            raise InputError(f"world '{self.name}': observed_until is not after start.")
-        for contact in self.contacts:
-            if not 0 <= contact.exit_rate <= 1:
-                raise InputError(
-                    f"touchpoint '{contact.name}': exit_rate is {contact.exit_rate}; "
-                    "it is a probability, between 0 and 1."
-                )
-            if contact.stage not in self.stages:
-                raise UnknownNameError("stage", contact.stage, self.stages)
-        size = (len(names), len(names))
-        if self.transitions.shape != size:
-            raise InputError(
-                f"world '{self.name}': transitions is {self.transitions.shape}, must be {size}."
-            )
-        named = [*self.arrivals, *self.goal, *(mailing.touchpoint for mailing in self.mailings)]
-        named += [name for survey in self.surveys for name in survey.touchpoints]
-        if self.campaign is not None:
-            named.append(self.campaign.touchpoint)
-        for name in named:
-            self.index(name)
 
     @property
     def names(self) -> tuple[str, ...]:
