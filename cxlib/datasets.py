@@ -23,17 +23,8 @@ class SamplePaths:
 
 
 def sample_paths(folder: str | Path | None = None) -> SamplePaths:
-    """Return where the sample's files are.
-
-    Parameters
-    ----------
-    folder
-        A folder that `cxlib.simulate.sample` has written; None: the one that comes with cxlib.
-
-    Raises
-    ------
-    InputError
-        Files are absent; the message says how to make them.
+    """Return where the sample's files are: in a folder that `cxlib.simulate.sample` has written, or
+    where cxlib brings them. InputError: files are absent; the message says how to make them.
     """
     folder = shipped_folder("data/sample") if folder is None else Path(folder)
     paths = SamplePaths(**{name: folder / file for name, file in FILES.items()})

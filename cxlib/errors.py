@@ -43,16 +43,7 @@ class InputError(CxError, ValueError):
 
 
 class MapError(CxError, ValueError):
-    """A journey map breaks a rule.
-
-    Parameters
-    ----------
-    problem
-        What is wrong and what is allowed.
-    file, line, key
-        Where: the file's name, the line counted from 1, and the key as a path such as
-        ``touchpoints[2].stage``.
-    """
+    """A journey map breaks a rule; `key` is a path such as ``touchpoints[2].stage``."""
 
     def __init__(
         self, problem: str, *, file: str = "", line: int | None = None, key: str = ""
@@ -73,15 +64,6 @@ class NotMeasurableError(CxError, ValueError):
 class UnknownNameError(CxError, KeyError):
     """A touchpoint, channel, stage, segment or column that does not exist here; lists those that
     do.
-
-    Parameters
-    ----------
-    kind
-        What was looked up, for example ``"touchpoint"``.
-    name
-        The name that is not known.
-    known
-        The names that are.
     """
 
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
@@ -99,8 +81,6 @@ class UnknownNameError(CxError, KeyError):
 def listed(names: Iterable[str], *, shown: int = 20) -> str:
     """Return names as a list in a sentence, cut short where there are many.
 
-    Examples
-    --------
     >>> listed(["a", "b", "c"], shown=2)
     'a, b … (3 in all)'
     """
@@ -112,8 +92,6 @@ def listed(names: Iterable[str], *, shown: int = 20) -> str:
 def there_are(known: Iterable[str], name: str = "") -> str:
     """Return the end of a sentence: the names that there are, and which one may have been meant.
 
-    Examples
-    --------
     >>> there_are(["when", "who"], "whe")
     "there are: when, who. Did you mean 'when'?"
     """
@@ -127,8 +105,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     Case and surrounding blanks do not count as a difference.
 
-    Examples
-    --------
     >>> did_you_mean("Exploraton", ["awareness", "exploration"])
     " Did you mean 'exploration'?"
     >>> did_you_mean("zzz", ["awareness"])

@@ -1,18 +1,7 @@
 """Packages that load what they name when it is first asked for.
 
-A package names what it offers once, in imports that only type checkers follow::
-
-    from typing import TYPE_CHECKING
-
-    from cxlib.lazy import load_lazily
-
-    if TYPE_CHECKING:
-        from cxlib.measures.waits import Waits as Waits
-        from cxlib.measures.waits import measure_waits as measure_waits
-
-    __getattr__, __dir__ = load_lazily(__name__)
-
-The same lines say where each name comes from when it is first used, so that one more is one line.
+A package names what it offers once, in imports under ``if TYPE_CHECKING:``, which only type
+checkers follow. The same lines say where each name comes from when it is first used.
 """
 
 from __future__ import annotations
@@ -28,13 +17,6 @@ from types import ModuleType
 def load_lazily(package: str) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """Give a package its ``__getattr__`` and ``__dir__`` (PEP 562).
 
-    Parameters
-    ----------
-    package
-        Its ``__name__``.
-
-    Examples
-    --------
     >>> __getattr__, __dir__ = load_lazily("cxlib")
     >>> __getattr__("Workspace").__name__
     'Workspace'
@@ -67,17 +49,8 @@ class _CallableModule(ModuleType):
 
 
 def make_callable(package: str, home: str) -> None:
-    """Let ``cx.publish(ws)`` publish although ``cxlib.publish`` is a package, too.
-
-    Python binds a package to its name in the one above as soon as any of its modules is imported,
-    over a function of the same name that was there.
-
-    Parameters
-    ----------
-    package
-        Its ``__name__``.
-    home
-        The module that has the function of this name.
+    """Let ``cx.publish(ws)`` call the function in the module `home`, also where ``cxlib.publish``
+    is a package: Python binds a package to its name as soon as any of its modules is imported.
     """
     module = sys.modules[package]
     module.__class__ = _CallableModule

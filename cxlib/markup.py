@@ -22,8 +22,6 @@ _ADDRESSES = {"://": "&#58;//", "www.": "www&#46;", "@": "&#64;"}
 def html_text(text: str) -> str:
     """Write text between the tags of HTML; inside an attribute `html.escape` is enough.
 
-    Examples
-    --------
     >>> html_text("<b>help</b> & co"), html_text("$a")
     ('&lt;b&gt;help&lt;/b&gt; &amp; co', '<span>&#36;</span>a')
     """
@@ -35,8 +33,6 @@ def plotly_text(text: str) -> str:
 
     Its quotation marks stay, as Plotly does not know ``&quot;``.
 
-    Examples
-    --------
     >>> plotly_text('<a href="x">$1</a>')
     '&lt;a href="x"&gt;&#36;1&lt;/a&gt;'
     """
@@ -61,8 +57,6 @@ def plotly_lines(*lines: str) -> str:
 def hover(head: str, *lines: str) -> str:
     """Write what a figure says when pointed at: a heading, and lines; empty ones are left out.
 
-    Examples
-    --------
     >>> hover("<b>help</b>", "3 customers", "")
     '<b>&lt;b&gt;help&lt;/b&gt;</b><br>3 customers'
     """
@@ -74,8 +68,6 @@ def hover(head: str, *lines: str) -> str:
 def markdown_text(text: str) -> str:
     r"""Write text in a line of Markdown: in a sentence, a cell of a table, or an entry of a list.
 
-    Examples
-    --------
     >>> markdown_text("*sale* _now_"), markdown_text("a | b"), markdown_text("# <b>1</b>")
     ('\\*sale\\* \\_now\\_', 'a \\| b', '\\# &lt;b&gt;1&lt;/b&gt;')
     """

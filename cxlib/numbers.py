@@ -49,8 +49,6 @@ def decimal(value: float | None, digits: int = 0, *, sign: bool = False) -> str:
 
     What is written as nought has no sign.
 
-    Examples
-    --------
     >>> decimal(1240), decimal(0.254, 2), decimal(3, sign=True), decimal(None)
     ('1,240', '0.25', '+3', '–')
     >>> decimal(-5.04, 1), decimal(-0.04, 1), decimal(0, sign=True)
@@ -65,8 +63,6 @@ def decimal(value: float | None, digits: int = 0, *, sign: bool = False) -> str:
 def amount(value: float | None, low: float | None = None, high: float | None = None) -> str:
     """Write any number with three digits, and its interval where one is given.
 
-    Examples
-    --------
     >>> amount(2.4943, 2.4, 2.6), amount(12_345.6), amount(0.00021)
     ('2.49 (2.4–2.6)', '12,346', '0.00021')
     """
@@ -90,8 +86,6 @@ def _ends(low: float | None, high: float | None, write: object) -> str:
 def people(count: float | None) -> str:
     """Write a count: ``1,240``, ``31 k``, ``1.2 M``; a dash where it is missing.
 
-    Examples
-    --------
     >>> people(1240), people(31_400).replace(NBSP, " "), people(None)
     ('1,240', '31 k', '–')
     """
@@ -111,8 +105,6 @@ def share(value: float | None, low: float | None = None, high: float | None = No
     One decimal below 9.5 % and where the interval is narrower than one point, none otherwise, nor
     from 1 % on where the interval is as wide as ten points.
 
-    Examples
-    --------
     >>> share(0.71, 0.70, 0.72).replace(NBSP, " "), share(0.042).replace(NBSP, " ")
     ('71 % (70–72)', '4.2 %')
     >>> share(0.0625, 0.0, 0.125).replace(NBSP, " ")
@@ -136,8 +128,6 @@ def points(value: float | None, low: float | None = None, high: float | None = N
     One decimal below 9.5 points, but where the interval is as wide as ten points, and both its ends
     are to be told from 0 without.
 
-    Examples
-    --------
     >>> points(0.031, 0.012, 0.05).replace(NBSP, " "), points(-0.2).replace(NBSP, " ")
     ('+3.1 points (+1.2 to +5.0)', '−20 points')
     >>> points(0.011, -0.151, 0.088).replace(NBSP, " ")
@@ -163,8 +153,6 @@ def signed(
 ) -> str:
     """Write a difference with its sign, and its interval where one is given.
 
-    Examples
-    --------
     >>> signed(3, 1, 5), signed(-0.2, digits=1, unit=" h")
     ('+3 (+1 to +5)', '−0.2 h')
     """
@@ -177,8 +165,6 @@ def signed(
 def chance(value: float | None) -> str:
     """Write a p or q value: two digits, and no more than can be meant.
 
-    Examples
-    --------
     >>> chance(0.0312), chance(4e-9), chance(None)
     ('0.031', '<0.001', '–')
     """
@@ -190,8 +176,6 @@ def chance(value: float | None) -> str:
 def rating(value: float | None, low: float | None = None, high: float | None = None) -> str:
     """Write a mean rating with one decimal, and its interval where one is given.
 
-    Examples
-    --------
     >>> rating(7.44, 7.2, 7.6)
     '7.4 (7.2–7.6)'
     """
@@ -203,8 +187,6 @@ def rating(value: float | None, low: float | None = None, high: float | None = N
 def money(value: float | None, low: float | None = None, high: float | None = None) -> str:
     """Write an amount of money, in whole units from 100 on.
 
-    Examples
-    --------
     >>> money(12.5), money(31_400.4, 30_000, 32_500)
     ('12.50', '31,400 (30,000–32,500)')
     """
@@ -217,8 +199,6 @@ def money(value: float | None, low: float | None = None, high: float | None = No
 def scale_name(name: str) -> str:
     """Write the name of a rating scale as people do: the usual ones are abbreviations.
 
-    Examples
-    --------
     >>> scale_name("csat"), scale_name("satisfaction")
     ('CSAT', 'satisfaction')
     """
@@ -228,8 +208,6 @@ def scale_name(name: str) -> str:
 def spelled(name: str) -> str:
     """Write the name of a column as people do, with spaces.
 
-    Examples
-    --------
     >>> spelled("customer_type")
     'customer type'
     """
@@ -239,8 +217,6 @@ def spelled(name: str) -> str:
 def answered(response: float | None) -> str:
     """Write how many answered, to stand behind a mean rating; nothing where that is not known.
 
-    Examples
-    --------
     >>> answered(0.27).replace(NBSP, " "), answered(None)
     (', 27 % answered', '')
     """
@@ -256,8 +232,6 @@ def duration(
 
     An interval whose upper end is not known stays open: the log was too short to say.
 
-    Examples
-    --------
     >>> duration(11_520).replace(NBSP, " "), duration(timedelta(days=2)).replace(NBSP, " ")
     ('3.2 h', '2 d')
     >>> duration(11_520, 7_200, 14_400).replace(NBSP, " "), duration(60, 50).replace(NBSP, " ")
@@ -294,8 +268,6 @@ def _length(seconds: float) -> str:
 def day(value: date | None) -> str:
     """Write a date, or the date of an instant.
 
-    Examples
-    --------
     >>> day(date(2026, 10, 31)), day(None)
     ('31 Oct 2026', '–')
     """
@@ -307,8 +279,6 @@ def day(value: date | None) -> str:
 def instant(value: datetime | None) -> str:
     """Write an instant to the minute, in the time zone it carries.
 
-    Examples
-    --------
     >>> instant(datetime(2026, 10, 31, 9, 5))  # noqa: DTZ001
     '31 Oct 2026, 09:05'
     """
@@ -318,8 +288,6 @@ def instant(value: datetime | None) -> str:
 def sentence_case(text: str) -> str:
     """Begin a sentence with a capital, unless its first word is a name written in its own way.
 
-    Examples
-    --------
     >>> sentence_case("till loses 80 customers"), sentence_case("iPhone app is slow")
     ('Till loses 80 customers', 'iPhone app is slow')
     """
@@ -330,8 +298,6 @@ def sentence_case(text: str) -> str:
 def plural(count: float, one: str, many: str | None = None) -> str:
     """Write a count with its noun: ``1 customer``, ``1,240 customers``.
 
-    Examples
-    --------
     >>> plural(1, "customer"), plural(1240, "customer")
     ('1 customer', '1,240 customers')
     """

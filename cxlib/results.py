@@ -253,8 +253,6 @@ def _describe(made: type[Result]) -> str:
 def numbers(values: ArrayLike) -> pl.Series:
     """Turn an array into a Float64 column, NaN into null.
 
-    Examples
-    --------
     >>> numbers([0.5, float("nan")]).to_list()
     [0.5, None]
     """
@@ -264,8 +262,6 @@ def numbers(values: ArrayLike) -> pl.Series:
 def durations(seconds: ArrayLike) -> pl.Series:
     """Turn seconds into a Duration column, NaN into null.
 
-    Examples
-    --------
     >>> durations([90.0, float("nan")]).to_list()
     [datetime.timedelta(seconds=90), None]
     """
@@ -276,21 +272,8 @@ def durations(seconds: ArrayLike) -> pl.Series:
 def interval_columns(
     name: str, interval: Interval, *, cause: int | None = None, as_duration: bool = False
 ) -> dict[str, pl.Series]:
-    """Give the three columns ``name``, ``name_low``, ``name_high`` of an estimate.
+    """Give the columns ``name``, ``name_low``, ``name_high`` of an estimate, or of one `cause`.
 
-    Parameters
-    ----------
-    name
-        The column's name.
-    interval
-        The estimate, one entry per row, or per row and cause.
-    cause
-        Which cause, where the interval has several.
-    as_duration
-        Whether the estimate is in seconds and shall be a Duration.
-
-    Examples
-    --------
     >>> x = Interval(*(np.array([v]) for v in (0.5, 0.4, 0.6, 0.05)))
     >>> {k: v.to_list() for k, v in interval_columns("go_on", x).items()}
     {'go_on': [0.5], 'go_on_low': [0.4], 'go_on_high': [0.6]}
@@ -307,8 +290,6 @@ def interval_columns(
 def interval_row(name: str, interval: Interval, row: int = 0) -> dict[str, float]:
     """Give ``name``, ``name_low`` and ``name_high`` of one row of an estimate, as plain numbers.
 
-    Examples
-    --------
     >>> x = Interval(*(np.array([v]) for v in (0.5, 0.4, 0.6, 0.05)))
     >>> interval_row("share", x)
     {'share': 0.5, 'share_low': 0.4, 'share_high': 0.6}
@@ -321,23 +302,10 @@ def interval_row(name: str, interval: Interval, row: int = 0) -> dict[str, float
 def distinct_customers(
     chosen: Summary, *, where: Selection | None, level: str, cells: int
 ) -> Estimates:
-    """Count the distinct customers of every cell of one level, exactly.
+    """Count the distinct customers of every cell of a level ("all", "stage", "channel", "place").
 
-    Parameters
-    ----------
-    chosen
-        The summary, already narrowed by `where`.
-    where
-        The selection: of its periods a customer counts in the first one seen.
-    level
-        "all", "stage", "channel" or "place".
-    cells
-        Number of cells; of stages one more than the map has, for what it does not place.
-
-    Returns
-    -------
-    numpy.ndarray
-        Customers per cell; NaN where they are not known (stages within one channel).
+    `chosen` is narrowed by `where` already, of whose periods a customer counts in the first one
+    seen; stages have a cell more, for what the map does not place. NaN: stages within one channel.
     """
     in_one_channel = where is not None and where.channel is not None
     if in_one_channel and level == "stage":

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from cxlib import encode
 from cxlib.contracts import DIMENSION
 from cxlib.errors import UnknownNameError
 from cxlib.segments import dimension_values, segment_names
@@ -177,7 +178,7 @@ def name_groups(workspace: Workspace, rows: pl.DataFrame, by: str) -> tuple[list
     ``environment.NAME`` where it is called like one of these).
     """
     places, dimensions = workspace.places, segment_names(workspace.segments)
-    touchpoints = _place_names(places)
+    touchpoints = encode.name_places(places)
     if by == "touchpoint":
         labels, codes = touchpoints, rows["place"]
     elif by in ("stage", "channel", "owner"):
@@ -294,13 +295,6 @@ def meets_finding(workspace: Workspace, found: pl.DataFrame) -> pl.Series:
             there &= pl.lit(number == value)
         met |= there.fill_null(False)
     return here.select(met=met).to_series()
-
-
-def _place_names(places: pl.DataFrame) -> pl.Series:
-    """Names of places: with the channel where several places share a touchpoint."""
-    shared = pl.col("channel").n_unique().over("touchpoint") > 1
-    name = pl.when(shared).then(pl.format("{} ({})", "touchpoint", "channel"))
-    return places.select(name.otherwise("touchpoint")).to_series()
 
 
 def _choose(workspace: Workspace, where: Selection | None) -> Chosen:

@@ -16,13 +16,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def shipped_folder(name: str) -> Path:
-    """Return a folder that comes with the package: "notebooks", "dashboards" or "data/sample".
-
-    Raises
-    ------
-    InputError
-        It is not there: the package was not installed as a whole.
-    """
+    """Return a folder that comes with the package: "notebooks", "dashboards" or "data/sample"."""
     for folder in (_PACKAGE / "_shipped" / name, _PACKAGE.parent / name):
         if folder.is_dir():
             return folder

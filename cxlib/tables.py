@@ -56,8 +56,6 @@ class Written:
     def to_markdown(self) -> str:
         r"""Write it as a Markdown table.
 
-        Examples
-        --------
         >>> print(Written(("name", "n"), (("a|b", "1"),), (False, True)).to_markdown())
         | name | n |
         | --- | ---: |
@@ -84,8 +82,6 @@ def csv_text(table: pl.DataFrame, origin: Mapping[str, str] | None = None) -> st
     Durations are written in seconds, in columns named so. A name that a spreadsheet would take for
     a formula gets an apostrophe in front: names come from the log, and the file leaves the house.
 
-    Examples
-    --------
     >>> import polars as pl
     >>> print(csv_text(pl.DataFrame({"name": ["=1+1"], "wait": [timedelta(minutes=1)]})), end="")
     name,wait_seconds
@@ -114,8 +110,6 @@ def as_records(table: pl.DataFrame) -> list[dict[str, Any]]:
     Durations become seconds, in a field named so (``wait`` → ``wait_seconds``); instants ISO 8601
     texts; what is not known, None.
 
-    Examples
-    --------
     >>> import polars as pl
     >>> as_records(pl.DataFrame({"wait": [timedelta(minutes=2)], "share": [float("nan")]}))
     [{'wait_seconds': 120.0, 'share': None}]
@@ -130,7 +124,7 @@ def as_records(table: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: no NaN, no infinity, no dates."""
+    """Return a value as JSON can hold it: no NaN, no infinity, no dates, tables as their rows."""
     match value:
         case float():
             return value if math.isfinite(value) else None
@@ -142,5 +136,7 @@ def plain(value: Any) -> Any:
             return {str(k): plain(v) for k, v in value.items()}
         case list() | tuple():
             return [plain(v) for v in value]
+        case _ if hasattr(value, "iter_rows"):
+            return as_records(value)
         case _:
             return value

@@ -20,7 +20,7 @@ from cxlib.periods import Periods
 from cxlib.segments import segment_codes
 from cxlib.summary import Selection, channel_names
 
-__all__ = ["Where", "read_days", "read_period"]
+__all__ = ["Where", "read_days"]
 
 _DAY = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
 
@@ -147,15 +147,8 @@ def _days(given: str | date | None, name: str, zone: str) -> tuple[date, date] |
 
 
 def read_days(text: str) -> tuple[date, date]:
-    """Return the first and last day of a year, a month or a day.
+    """Return the first and last day of a year, a month or a day; ValueError: it is none of these.
 
-    Raises
-    ------
-    ValueError
-        It is none of these.
-
-    Examples
-    --------
     >>> [str(day) for day in read_days("2025-02")]
     ['2025-02-01', '2025-02-28']
     """
@@ -169,34 +162,3 @@ def read_days(text: str) -> tuple[date, date]:
         return first, first
     following = date(year + 1, 1, 1) if month in (None, 12) else date(year, month + 1, 1)
     return first, following - timedelta(days=1)
-
-
-def read_period(periods: Periods, text: str) -> tuple[int, int]:
-    """Return the first and last period number that a text such as ``2025-03..2025-06`` covers.
-
-    Either end may be a year, a month or a day, or be left out; one of them alone is that time
-    only.
-
-    Raises
-    ------
-    InputError
-        The text cannot be read, ends before it begins, lies outside the log, or cuts a period.
-
-    Examples
-    --------
-    >>> months = Periods("month", (date(2025, 1, 1), date(2025, 2, 1), date(2025, 3, 1)), "UTC")
-    >>> read_period(months, "2025-02.."), read_period(months, "2025-02-01..2025-02-28")
-    ((1, 2), (1, 1))
-    >>> read_period(months, "2024-12..2025")
-    (0, 2)
-    """
-    first_text, is_range, last_text = text.partition("..")
-    last_text = last_text if is_range else first_text
-    try:
-        first = read_days(first_text)[0] if first_text.strip() else date.min
-        last = read_days(last_text)[1] if last_text.strip() else date.max
-    except ValueError:
-        raise InputError(
-            f"--period {text!r} cannot be read; write 2025-03..2025-06, 2025-03 or 2025-03-14"
-        ) from None
-    return periods.between(first, last, named=f"--period {text!r}")

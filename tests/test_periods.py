@@ -1,16 +1,24 @@
 """A time is answered exactly or refused: never for other days than were asked for."""
 
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from journey_oracle import contact, make_workspace
 
+from cxlib.cli.selecting import read_span
 from cxlib.errors import InputError
 from cxlib.measures.touchpoints import measure_touchpoints
 from cxlib.periods import Periods, choose_periods
-from cxlib.where import Where, read_period
+from cxlib.where import Where
+
+
+def asked_for(text):
+    """The periods that a command is asked about with --period."""
+    return Where(**read_span(text)).of(SimpleNamespace(periods=WEEKS)).period
+
 
 WEEKS = Periods(
     "week", (date(2025, 3, 3), date(2025, 3, 10), date(2025, 3, 17)), "UTC",
@@ -29,7 +37,7 @@ WEEKS = Periods(
     ],
 )
 def test_whole_periods_are_answered(asked, found):
-    assert read_period(WEEKS, asked) == found
+    assert asked_for(asked) == found
 
 
 @pytest.mark.parametrize(
@@ -42,18 +50,18 @@ def test_whole_periods_are_answered(asked, found):
 )
 def test_parts_of_periods_are_refused_with_what_can_be_answered(asked, nearest):
     with pytest.raises(InputError, match="whole weeks") as refused:
-        read_period(WEEKS, asked)
+        asked_for(asked)
     assert str(refused.value).endswith(nearest)
     for text in nearest.split(" and "):
-        assert read_period(WEEKS, text)  # what is offered is answered
+        assert asked_for(text)  # what is offered is answered
 
 
 def test_a_time_outside_the_log_names_its_days():
     for asked in ("2025-03-04", "2025-03-19..", "2031"):
         with pytest.raises(InputError, match="from 2025-03-05 to 2025-03-18"):
-            read_period(WEEKS, asked)
+            asked_for(asked)
     with pytest.raises(InputError, match="ends before"):
-        read_period(WEEKS, "2025-04..2025-03")
+        asked_for("2025-04..2025-03")
 
 
 @given(

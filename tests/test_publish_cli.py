@@ -96,7 +96,7 @@ def test_the_first_snapshot_has_nothing_to_be_compared_with(shop, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(shop, copy)
     shutil.rmtree(copy / "published" / list_snapshots(copy)[0].name)
-    assert "the only snapshot" in cx("changes", copy, code=1)
+    assert "nothing was published before" in cx("changes", copy, code=1)
 
 
 def test_an_older_snapshot_is_served_by_its_name(shop, monkeypatch):

@@ -9,7 +9,15 @@ from typing import Annotated, Any, Literal
 from typer import Option
 
 import cxlib as cx
-from cxlib.cli.selecting import Asked, about_a_part, about_all, read_pair, read_steps, segments_of
+from cxlib.cli.selecting import (
+    Asked,
+    about_a_part,
+    about_all,
+    read_pair,
+    read_span,
+    read_steps,
+    segments_of,
+)
 from cxlib.cli.terminal import echo, print_json, print_written
 from cxlib.errors import InputError
 from cxlib.numbers import decimal, plural
@@ -25,8 +33,6 @@ def print_map(asked: Asked) -> None:
         f"{found.customers:,} customers, {found.journeys:,} journeys, {found.contacts:,} contacts",
         rows=found.table.drop("place"),
         first=("lost", "customers"),
-        note=f"95 % intervals over customers. Observed until {found.observed_until:%Y-%m-%d}; "
-        "open: not followed for long enough to say.",
     )
 
 
@@ -59,21 +65,13 @@ def print_transitions(asked: Asked) -> None:
 def print_first_contacts(asked: Asked) -> None:
     """Print where journeys begin, and how often and how soon they reach the goal from there."""
     found = asked.ask(cx.measure_first_contacts)
-    asked.show(
-        found,
-        "where journeys begin",
-        rows=found.table.drop("place"),
-        note='"Begins with" is an association: who begins there may differ from the others. '
-        "Journeys still running are allowed for.",
-        most=40,
-    )
+    asked.show(found, "where journeys begin", rows=found.table.drop("place"), most=40)
 
 
 @about_a_part
 def print_stages(asked: Asked) -> None:
     """Print the stages of the map: who comes to each, and how many go on from there."""
-    note = "Journeys still running are open, and never counted as lost."
-    asked.show(asked.ask(cx.measure_stages), "stage by stage", note=note)
+    asked.show(asked.ask(cx.measure_stages), "stage by stage")
 
 
 @about_a_part
@@ -162,6 +160,7 @@ def compare_parts(
 ) -> None:
     """Put two parts of the log side by side, each difference with its interval."""
     from cxlib.comparing import environments_of
+    from cxlib.front.showing import cautions
 
     around = set(environments_of(asked.workspace)) - set(asked.workspace.segment_names)
     known = [*segments_of(asked.workspace), *(f"{name}=VALUE" for name in sorted(around))]
@@ -174,7 +173,7 @@ def compare_parts(
     asked.show(
         found,
         f"{a} (first) beside {b} (second)",
-        note=[f"{found.sentence}.", "Differences are associations: the parts may differ in more."],
+        note=[f"{found.sentence}.", *cautions(found)],
         first=("difference", "what"),
         most=60,
     )
@@ -187,8 +186,7 @@ def _read_part(option: str, told: list[str], known: list[str], around: set[str])
         if name == "channel":
             new = {"channel": value}
         elif name == "period":
-            since, is_range, until = value.partition("..")
-            new = {"since": since or None, "until": (until if is_range else since) or None}
+            new = read_span(value)
         if twice := new.keys() & asked.keys():
             raise InputError(f"{option} names {min(twice)} twice; give each condition once")
         asked |= new

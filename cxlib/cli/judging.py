@@ -12,7 +12,7 @@ import cxlib as cx
 from cxlib.cli.selecting import Asked, about_a_part, about_all
 from cxlib.cli.terminal import print_json, print_table, print_written, say, working
 from cxlib.numbers import plural, sentence_case
-from cxlib.tables import as_records, csv_text
+from cxlib.tables import csv_text
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,7 +47,7 @@ def print_findings(
     with working("Judging every handoff"):
         found = asked.ask(measure_fragmentation, grounds=ground, signals=signals)
     if asked.as_json:
-        print_json(as_records(found.described) if described else found.to_dicts())
+        print_json(found.described if described else found.table)
         return
     named = ("signal", "ground", "sentence", "n", "q", "customers_affected")
     rows = _titled(found.found.select(named))
@@ -118,10 +118,9 @@ def selftest(
         )
     if asked.as_json:
         named = ("passed", "reason", "sentence", "shuffles", "tests", "sample_step")
-        tables = {"false_findings": test.shuffled, "planted": test.planted}
-        tables |= {"replicated": test.replicated, "not_planted": test.skipped}
         told = {name: getattr(test, name) for name in named}
-        print_json(told | {name: as_records(table) for name, table in tables.items()})
+        told |= {"false_findings": test.shuffled, "planted": test.planted}
+        print_json(told | {"replicated": test.replicated, "not_planted": test.skipped})
     else:
         title = f"{asked.workspace.journey_map.name}. {test.sentence}"
         print_written(test.columns.written(_titled(test.planted)), title=title, note=_notes(test))
@@ -189,16 +188,16 @@ def print_predictions(
             "signal": found.signal,
             "sentence": " ".join(found.handoff_sentences),
             "reason": found.handoff_reason,
-            "table": as_records(found.table),
+            "table": found.table,
         }
         under_way = {
             "sentence": found.customer_sentence,
             "reason": found.customer_reason,
             "horizon_seconds": found.horizon.total_seconds(),
             "customers": found.customers_under_way,
-            "table": as_records(found.under_way),
+            "table": found.under_way,
         }
-        tested = {"sentences": found.record_sentences, "table": as_records(found.record)}
+        tested = {"sentences": found.record_sentences, "table": found.record}
         told = {"observed_until": found.observed_until, "handoffs": handoffs}
         print_json(told | {"under_way": under_way, "backtest": tested})
         return

@@ -15,12 +15,8 @@ import typer
 from typer import Argument, Option
 
 import cxlib as cx
-from cxlib.cli.terminal import say, working
-from cxlib.durable import hash_file
+from cxlib.cli.terminal import working
 from cxlib.errors import InputError
-
-_RECORD = ".from_cxlib.json"
-"""In the folder of notebooks: the hash of each one as it came, which tells an edited one."""
 
 _QUIET_LAB = {
     "@jupyterlab/apputils-extension:notification": {
@@ -100,29 +96,12 @@ def _is_root() -> bool:
 
 
 def copy_notebooks(folder: Path) -> None:
-    """Copy the notebooks that come with cxlib; one that was edited stays as it is."""
+    """Copy the notebooks that come with cxlib; what is there stays as it is."""
     from cxlib.shipped import shipped_folder
 
     source = shipped_folder("notebooks")
     folder.mkdir(parents=True, exist_ok=True)
-    if folder.resolve() == source.resolve():
-        return
-    record = folder / _RECORD
-    came: dict[str, str] = json.loads(record.read_text("utf-8")) if record.is_file() else {}
-    kept = []
-    for notebook in sorted(source.glob("*.ipynb")):
-        name, own = notebook.name, folder / notebook.name
-        fresh = hash_file(notebook)
-        if own.is_file() and hash_file(own) not in (came.get(name), fresh):
-            if came.get(name) != fresh:
-                kept.append(name)
-            continue
-        if not own.is_file() or hash_file(own) != fresh:
+    for notebook in source.glob("*.ipynb"):
+        own = folder / notebook.name
+        if not own.exists():
             shutil.copyfile(notebook, own)
-        came[name] = fresh
-    record.write_text(json.dumps(came, indent=1), "utf-8")
-    if kept:
-        say(
-            f"Kept as you changed them, though cxlib now brings others: {', '.join(kept)}. "
-            "For the new ones name another folder: cx lab --notebooks FOLDER"
-        )

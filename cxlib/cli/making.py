@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -111,17 +112,8 @@ def ingest_log(
 
     The contacts are split into journeys, sorted, counted, and ready to be asked.
     """
-    report = _make(
-        logs,
-        cx.read_journey_map(journey_map),
-        out,
-        customers=customers,
-        ratings=ratings,
-        engine=engine,
-        separator=separator,
-        encoding=encoding,
-    )
-    echo(*report.split("\n"))
+    tables = {"customers": customers, "ratings": ratings}
+    _make(logs, cx.read_journey_map(journey_map), out, tables, engine, separator, encoding)
     say("", f"The workspace is {out}. Next: cx map {out}, cx publish {out}, cx lab {out}")
 
 
@@ -129,30 +121,25 @@ def _make(
     logs: list[Path],
     asked: cx.JourneyMap,
     out: Path,
-    *,
-    customers: Path | None,
-    ratings: Path | None,
+    beside: Mapping[str, Path | None],
     engine: str = "local",
-    **text: str | None,
-) -> str:
-    from cxlib.front.data import count_log
+    separator: str | None = None,
+    encoding: str | None = None,
+) -> None:
+    """Make a workspace, and print what became of every row."""
     from cxlib.ingest import IngestReport, read_customers, read_events, read_ratings, tables_beside
-    from cxlib.store import build_workspace
-    from cxlib.store.engines import open_engine
 
-    with working("Reading the log") as tell, open_engine(engine) as run:
-        among, tables = tables_beside(logs, asked), {}
-        if people := [*among.get("customers", []), *filter(None, [customers])]:
-            tell("reading the customers")
-            tables["customers"] = read_customers(people, asked, **text)
-        if answers := [*among.get("ratings", []), *filter(None, [ratings])]:
-            tell("reading the ratings")
-            tables["ratings"] = read_ratings(answers, asked, beside=logs, **text)
-        ingested = read_events(logs, asked, progress=tell, **text)
-        workspace = build_workspace(ingested, out, progress=tell, **tables)
-        tell("counting journeys")
-        count_log(workspace, run)
-    return IngestReport.from_dict(workspace.report).to_text()
+    text = {"separator": separator, "encoding": encoding}
+    with working("Reading the log") as tell:
+        tables, among = {}, tables_beside(logs, asked)
+        named = {n: [*among.get(n, []), *filter(None, [file])] for n, file in beside.items()}
+        if named["customers"]:
+            tables["customers"] = read_customers(named["customers"], asked, **text)
+        if named["ratings"]:
+            tables["ratings"] = read_ratings(named["ratings"], asked, beside=logs, **text)
+        log = read_events(logs, asked, progress=tell, **text)
+        workspace = cx.build(log, out, **tables, engine=engine, progress=tell)
+    echo(*IngestReport.from_dict(workspace.report).to_text().split("\n"))
 
 
 def demo(
@@ -179,10 +166,9 @@ def demo(
                 f"{workspace} holds the workspace {name!r}, which the sample would replace; "
                 "name another folder with --workspace"
             )
-    report = _make(
-        [sample.contacts], asked, workspace, customers=sample.customers, ratings=sample.ratings
-    )
-    echo(*report.split("\n"), "")
+    beside = {"customers": sample.customers, "ratings": sample.ratings}
+    _make([sample.contacts], asked, workspace, beside)
+    echo("")
     publish_snapshot(workspace, k=10)
     if not no_serve:
         serve_workspace(workspace, port=port)

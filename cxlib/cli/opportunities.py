@@ -20,7 +20,7 @@ from cxlib.cli.terminal import (
 )
 from cxlib.errors import InputError
 from cxlib.numbers import amount, decimal, plural, share, spelled
-from cxlib.tables import as_records, csv_text
+from cxlib.tables import csv_text
 
 Names = Annotated[list[str] | None, Option(metavar="NAME")]
 Pairs = Annotated[list[str] | None, Option(metavar='"A -> B"')]
@@ -41,7 +41,7 @@ def print_attribution(
     with working("Leaving outcomes to chance"):
         found = asked.ask(cx.measure_attribution, by=by, horizon=span)
     if asked.as_json:
-        print_json(as_records(found.table.rename({"group": by})))
+        print_json(found.table.rename({"group": by}))
         return
     rows = [
         {
@@ -176,7 +176,7 @@ def print_expansion(
     """Print rare ways that go with better outcomes, each with the experiment that would tell."""
     if experiment is None:
         found = asked.ask(cx.find_expansions)
-        asked.show(found, "ways that few take", note=found.sentences())
+        asked.show(found, "ways that few take")
         return
     name, _, groups = (part.strip() for part in experiment.partition(":"))
     treated, _, control = (part.strip() for part in groups.partition("/"))
@@ -188,7 +188,7 @@ def print_expansion(
     if asked.as_json:
         named = ("segment", "difference", "low", "high", "p", "mismatch")
         told: dict[str, Any] = {n: getattr(read, n) for n in named}
-        print_json(told | {"groups": as_records(read.table)})
+        print_json(told | {"groups": read.table})
         return
     title = asked.title(f"what came of {name}")
     print_written(read.columns.written(read.table), title=title, note=read.sentences())
@@ -211,7 +211,7 @@ def print_priorities(
     with working("Judging every handoff"):
         found = asked.ask(cx.list_priorities, owner=owner)
     if asked.as_json or format == "json":
-        print_json(as_records(found.table))
+        print_json(found.table)
     elif format == "csv":
         print_file(csv_text(found.table))
     elif format == "issues":
@@ -243,9 +243,9 @@ def print_personas(asked: Asked, *, to: To = None) -> None:
         raise InputError(f"nothing to write: {found.sentences()[0]}")
     if asked.as_json:
         told = {n: getattr(found, n) for n in ("reason", "stability", "clearer", "left_out")}
-        print_json(told | {"personas": as_records(found.table)})
+        print_json(told | {"personas": found.table})
     else:
-        asked.show(found, "personas", note=found.sentences())
+        asked.show(found, "personas")
     if to is not None:
         table = customers_with_personas(asked.workspace, found)
         written = cx.write_audience(asked.workspace, table, to, name="personas")
@@ -270,7 +270,7 @@ def print_next(
     """Print which touchpoint to offer customers under way next, and how good such advice was."""
     if came_of is not None:
         came = cx.measure_audience(asked.workspace, file=came_of)
-        asked.show(came, f"what came of {came_of.name}", note=came.sentences())
+        asked.show(came, f"what came of {came_of.name}")
         return
     times = {
         "within": read_duration(within, "--within"),
@@ -278,11 +278,10 @@ def print_next(
     }
     found = asked.ask(cx.next_best, most_contacts=most_contacts, **times)
     if asked.as_json:
-        tables = {"states": found.table, "test": found.test, "calibration": found.calibration}
-        told = {"capped": found.capped, "quiet": found.quiet}
-        print_json({n: as_records(table) for n, table in tables.items()} | told)
+        told = {"states": found.table, "test": found.test, "calibration": found.calibration}
+        print_json(told | {"capped": found.capped, "quiet": found.quiet})
     else:
-        asked.show(found, "what to offer next", note=found.sentences())
+        asked.show(found, "what to offer next")
     if to is not None:
         about: dict[str, Any] = {"name": "next best touchpoint", "hold_back": hold_back}
         written = cx.write_audience(asked.workspace, found.audience, to, **about)

@@ -14,7 +14,6 @@ from typer import Argument, Option
 
 from cxlib.cli.terminal import print_json, print_written
 from cxlib.errors import InputError
-from cxlib.tables import as_records
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace
@@ -43,7 +42,7 @@ Json = Annotated[bool, Option("--json", help="Print JSON and nothing else.")]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question: ``where`` is None for the whole log; names are checked by what is asked."""
+    """A question to a workspace; ``where`` is None for the whole log."""
 
     workspace: Workspace
     where: Selection | None
@@ -62,7 +61,7 @@ class Asked:
         found: Any,
         about: str,
         *,
-        note: str | Sequence[str] = (),
+        note: str | Sequence[str] | None = None,
         rows: Any = None,
         shown: Any = None,
         first: Sequence[str] = (),
@@ -70,12 +69,17 @@ class Asked:
     ) -> None:
         """Print a result: as JSON, or as a table; `rows` and `shown` where they are not its own.
 
-        The columns `first` stay where a terminal has no room for all.
+        Below it stands `note`, or what the result says itself. The columns `first` stay where a
+        terminal has no room for all.
         """
+        from cxlib.front.showing import cautions
+
         if self.as_json:
-            print_json(as_records(found.table if rows is None else rows))
+            print_json(found.table if rows is None else rows)
             return
         written = found.columns.written(found.table if shown is None else shown, first=first)
+        if note is None:
+            note = found.sentences() if hasattr(found, "sentences") else cautions(found)
         print_written(written, title=self.title(about), note=note, most=most)
 
 
@@ -94,14 +98,13 @@ def _part(
     as_json: Json = False,
 ) -> Asked:
     from cxlib.store import Workspace
-    from cxlib.summary import Selection
-    from cxlib.where import read_period
+    from cxlib.where import Where
 
     opened = Workspace.open(workspace)
     pair = read_segment(segment, opened)
-    span = None if period is None else read_period(opened.periods, period)
-    where = Selection(segment=pair, period=span, channel=channel)
-    return Asked(opened, None if where == Selection() else where, as_json)
+    span = read_span(period) if period is not None else {}
+    named = Where(segment=dict([pair]) if pair else None, channel=channel, **span)
+    return Asked(opened, named.of(opened), as_json)
 
 
 def about_a_part(command: Callable[..., None]) -> Callable[..., None]:
@@ -145,6 +148,12 @@ def read_segment(segment: str | None, workspace: Workspace) -> tuple[str, str] |
     return read_pair(segment, "--segment", *segments_of(workspace))
 
 
+def read_span(text: str) -> dict[str, Any]:
+    """First and last time of ``2025-03..2025-06``; either may be left out, one alone is both."""
+    since, is_range, until = text.partition("..")
+    return {"since": since or None, "until": (until if is_range else since) or None}
+
+
 def segments_of(workspace: Workspace, most: int = 8) -> list[str]:
     """Return segments of this log as they are asked for, the first of many."""
     names = workspace.segment_names
@@ -168,8 +177,6 @@ def read_steps(listed: str | None, single: Sequence[str], known: Sequence[str]) 
 
     Names that hold commas themselves are put together again where the log knows them.
 
-    Examples
-    --------
     >>> read_steps("visit, till,pay by card, cash", [], ["visit", "till", "pay by card, cash"])
     ['visit', 'till', 'pay by card, cash']
     """

@@ -12,7 +12,6 @@ import cxlib as cx
 from cxlib.cli.selecting import Asked, Segment, WorkspaceFolder, about_all, read_segment
 from cxlib.cli.terminal import echo, print_json, print_table, say, working
 from cxlib.errors import InputError, UnknownNameError, WorkspaceError
-from cxlib.tables import as_records
 
 if TYPE_CHECKING:
     from cxlib.publish import Snapshot
@@ -103,7 +102,7 @@ def print_changes(
     if asked.as_json:
         named = ("older", "newer", "since", "until", "notes")
         told: dict[str, Any] = {name: getattr(found, name) for name in named}
-        print_json(told | {"changes": as_records(found.table)})
+        print_json(told | {"changes": found.table})
         return
     echo(f"Since the snapshot {found.older} (data to {found.since:%Y-%m-%d}):")
     echo(*(f"- {sentence}" for sentence in found.sentences()))
@@ -115,26 +114,22 @@ def _snapshot_since(folder: Path, newer: Snapshot, since: str | None) -> Snapsho
     from cxlib.publish import Snapshot, list_snapshots
 
     records = list_snapshots(folder)
-    named = [r.folder for r in records if r.name == since]
-    if named:
-        return Snapshot.open(named[0])
+    for record in records:
+        if record.name == since:
+            return Snapshot.open(record.folder)
     dated = [(r.published_at, r) for r in records if r.published_at is not None]
     before = [
-        (at, r) for at, r in dated if r.name != newer.folder.name and at <= newer.published_at
+        (at, r) for at, r in dated if at <= newer.published_at and r.name != newer.folder.name
     ]
-    if since is None and not before:
-        raise InputError(
-            f"{newer.folder.name} is the only snapshot; what changed can be said from the "
-            "second one on."
-        )
     if since is not None:
         try:
             day = datetime.combine(date.fromisoformat(since), time.max, UTC)
         except ValueError:
             raise UnknownNameError("snapshot or date", since, [r.name for r in records]) from None
         before = [(at, r) for at, r in before if at < day]
-        if not before:
-            raise InputError(f"nothing was published before the end of {since}; see cx snapshots.")
+    if not before:
+        told = f"the end of {since}" if since else f"{newer.folder.name}, the newest"
+        raise InputError(f"nothing was published before {told}; see cx snapshots")
     return Snapshot.open(before[-1][1].folder)
 
 

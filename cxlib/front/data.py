@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +15,7 @@ from cxlib.ingest import Ingested, IngestedTable, read_customers, read_events, r
 from cxlib.journey_map import JourneyMap, read_journey_map
 from cxlib.results import of_workspace
 from cxlib.store import Workspace, build_workspace
-from cxlib.store.engines import Run, open_engine
+from cxlib.store.engines import open_engine
 from cxlib.summary import summarise
 
 Given = str | Path | pl.DataFrame | IngestedTable
@@ -68,6 +69,7 @@ def build(
     customers: Given | None = None,
     ratings: Given | None = None,
     engine: str = "local",
+    progress: Callable[[str], None] | None = None,
 ) -> Workspace:
     """Write a workspace: contacts sorted, split into journeys and counted, ready to be asked.
 
@@ -83,6 +85,8 @@ def build(
         A table of answers to surveys, or its file: customer, rated_at, rating.
     engine
         Where it is counted: "local", or "spark" (see ``docs/spark.md``).
+    progress
+        Called with a line of text at each step.
 
     Raises
     ------
@@ -99,18 +103,17 @@ def build(
     if isinstance(ratings, str | Path):
         ratings = read_ratings(Path(ratings), journey_map)
     with open_engine(engine) as run:  # before anything is written: it may be missing
-        workspace = build_workspace(log, folder, customers=customers, ratings=ratings)
-        count_log(workspace, run)
+        workspace = build_workspace(
+            log, folder, customers=customers, ratings=ratings, progress=progress
+        )
+        if progress is not None:
+            progress("counting journeys")
+        if run is None:
+            workspace.summary()
+        else:  # what every answer is read from, while the other machines are there
+            summarise(workspace, run=run).write(workspace.log_folder / "summary")
+            count_arrivals(workspace, run=run).write(workspace.log_folder / "arrivals")
     return workspace
-
-
-def count_log(workspace: Workspace, run: Run | None) -> None:
-    """Count what every answer is read from; elsewhere than here also the arrivals, at once."""
-    if run is None:
-        workspace.summary()
-        return
-    summarise(workspace, run=run).write(workspace.log_folder / "summary")
-    count_arrivals(workspace, run=run).write(workspace.log_folder / "arrivals")
 
 
 def open(folder: str | Path | None = None) -> Workspace:

@@ -73,8 +73,6 @@ def drawable(result: Any) -> Any:
 def snake(name: str) -> str:
     """Write the name of a class as that of a function.
 
-    Examples
-    --------
     >>> snake("FirstContacts")
     'first_contacts'
     """
@@ -252,14 +250,17 @@ def explain(result: Any) -> Explanation:
     shown = drawable(result)
     kind = type(shown).__name__
     answer, *details = _sentences(shown, kind)
-    caution = []
+    return Explanation(_ended(answer), tuple(map(_ended, details)), tuple(cautions(shown)))
+
+
+def cautions(shown: Any) -> list[str]:
+    """Say what an answer rests on, and what it does not say."""
+    said = []
     if (until := getattr(shown, "observed_until", None)) is not None:
         tests = getattr(shown, "tests", None)
         tested = f"; {decimal(tests)} tests, corrected for their number"
-        caution.append(f"Observed until {day(until)}{tested if isinstance(tests, int) else ''}.")
-    if kind in _CAUTION:
-        caution.append(_CAUTION[kind])
-    return Explanation(_ended(answer), tuple(_ended(line) for line in details), tuple(caution))
+        said.append(f"Observed until {day(until)}{tested if isinstance(tests, int) else ''}.")
+    return [*said, *filter(None, [_CAUTION.get(type(shown).__name__)])]
 
 
 def _sentences(shown: Any, kind: str) -> list[str]:

@@ -1,13 +1,4 @@
-"""The workspace on disk, the one walk over it, and the additive tables it is summed into.
-
-==============  ============================================================================
-`workspace`     the folder: contacts sorted by customer and time, numbered, written once
-`walk`          what came before and after every contact: the one definition of a transition
-`counting`      what one bucket of customers adds to the summary
-`engines`       where buckets are counted: in this process, or by Spark
-`tables`        how additive tables are declared, added up, selected, written and read
-==============  ============================================================================
-"""
+"""The workspace on disk, the one walk over it, and the additive tables it is summed into."""
 
 from typing import TYPE_CHECKING
 

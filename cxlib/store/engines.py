@@ -106,7 +106,6 @@ def _count_in_spark(session: SparkSession, files: Sequence[Path], count: Count) 
     from pyspark.errors import PySparkException
 
     paths = [str(file.resolve()) for file in files]
-    before = [_state(file) for file in files]
     tasks = session.range(0, len(paths), 1, numPartitions=max(len(paths), 1))
     counted = tasks.mapInArrow(
         partial(_count_paths, paths, count), "bucket long, name string, content binary"
@@ -121,8 +120,6 @@ def _count_in_spark(session: SparkSession, files: Sequence[Path], count: Count) 
             if told
             else f"Spark could not count: {_first_line(error)}"
         ) from None
-    if [_state(file) for file in files] != before:
-        raise WorkspaceError(f"{files[0].parent} changed while it was counted; count again")
     parts: list[dict[str, pl.DataFrame]] = [{} for _ in paths]
     for row in rows:
         parts[row["bucket"]][row["name"]] = pl.read_ipc(io.BytesIO(row["content"]))
@@ -149,14 +146,6 @@ def _count_paths(
                 "content": pa.array(packed, pa.binary()),
             }
             yield pa.RecordBatch.from_pydict(columns)
-
-
-def _state(file: Path) -> tuple[int, int]:
-    try:
-        told = file.stat()
-    except OSError:
-        raise WorkspaceError(f"{file} is not there any more; ingest the log again") from None
-    return told.st_mtime_ns, told.st_size
 
 
 def _first_line(error: Any) -> str:
