@@ -124,13 +124,10 @@ class ColumnName(Label, dtypes=(pl.String,), write=lambda name: numbers.spelled(
 
 @dataclass(frozen=True, slots=True)
 class Text(Label, dtypes=(pl.String,), weight=5):
-    """Words for people, a sentence or more.
+    """Words for people, a sentence or more; `fixed`: they say no figure.
 
-    Parameters
-    ----------
-    fixed
-        Whether it says no figure. Other texts are not published: what a result says is said anew
-        from the protected figures, by its ``sentences``.
+    Others are not published: what a result says is said anew from the protected figures, by its
+    ``sentences``.
     """
 
     fixed: bool = False
@@ -148,13 +145,7 @@ class Count(Column, dtypes=_INTEGERS, write=numbers.decimal):
 
 @dataclass(frozen=True, slots=True)
 class Customers(Count):
-    """A number of distinct customers.
-
-    Parameters
-    ----------
-    adds_up
-        Whether each is counted in one period only, so that periods add up.
-    """
+    """A number of distinct customers; `adds_up`: each in one period only, so that these add up."""
 
     adds_up: bool = False
 
@@ -167,16 +158,9 @@ class Rank(Column, dtypes=_INTEGERS, write=numbers.decimal, weight=4):
 class Share(Column, dtypes=_FLOAT, write=numbers.share):
     """A share or probability, from 0 to 1.
 
-    Parameters
-    ----------
-    total
-        Of a share of a count (`of`): what the count in the denominator is called.
-    cases
-        Of a share of the cases `of`: the counts that together are its numerator.
-    open
-        The count of cases that may yet come to be among `cases`.
-    settled
-        The count without which it is not known while cases are open.
+    Of a share of the cases `of`: the counts `cases` are its numerator together, those `open` may
+    yet come to be among them, and without `settled` it is not known while any are open; `total`:
+    what the count in the denominator is called.
     """
 
     total: str | None = None
@@ -197,10 +181,7 @@ class Wait(Column, dtypes=(pl.Duration("us"),), write=numbers.duration):
 class Rating(Column, dtypes=_FLOAT, write=numbers.rating):
     """A mean rating, on the scale of the journey map.
 
-    Parameters
-    ----------
-    width
-        Of its scale, where that is not the scale of the answers: 200 of a net promoter score.
+    `width` of its scale, where that is not the scale of the answers: 200 of a net promoter score.
     """
 
     width: float | None = None
@@ -232,14 +213,8 @@ class Day(Column, dtypes=(pl.Date,), write=numbers.day):
 
 @dataclass(frozen=True, slots=True)
 class Value(Column, dtypes=_FLOAT, write=numbers.amount):
-    """A number whose kind another column of the row names.
-
-    Parameters
-    ----------
-    unit
-        That column.
-    written
-        For every unit that is not simply an amount: how its numbers are written.
+    """A number whose kind the column `unit` of the row names; `written`: how numbers of every unit
+    that is not simply an amount are written.
     """
 
     unit: str = "unit"

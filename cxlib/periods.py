@@ -18,7 +18,6 @@ _LONGEST: tuple[tuple[Unit, timedelta], ...] = (
     ("week", timedelta(days=100)),
     ("month", timedelta(days=36 * 31)),
 )
-_MONTHS: dict[str, int] = {"month": 1, "quarter": 3}
 _EVERY: dict[Unit, str] = {"day": "1d", "week": "1w", "month": "1mo", "quarter": "1q"}
 
 
@@ -38,15 +37,8 @@ class Periods:
     def index_of(self, instant: pl.Expr) -> pl.Expr:
         """Give the number of the period an instant (Datetime UTC) falls in, as UInt16."""
         local = instant.dt.convert_time_zone(self.time_zone)
-        first = self.starts[0]
-        if self.unit in _MONTHS:
-            size = _MONTHS[self.unit]
-            months = local.dt.year().cast(pl.Int32) * 12 + local.dt.month().cast(pl.Int32) - 1
-            index = months // size - (first.year * 12 + first.month - 1) // size
-        else:
-            days = (local.dt.date() - pl.lit(first)).dt.total_days()
-            index = days // (7 if self.unit == "week" else 1)
-        return index.cast(pl.UInt16)
+        after = pl.lit(pl.Series(self.starts)).search_sorted(local.dt.date(), side="right")
+        return (after - 1).cast(pl.UInt16)
 
     @property
     def end(self) -> date:

@@ -95,16 +95,7 @@ class Result:
         """Keep the rows whose columns have one of these values: ``only(stage="awareness")``.
 
         What was measured on all of them (numbers, the row of all together) stays as it is.
-
-        Parameters
-        ----------
-        values
-            For a column of names, the value or values to keep.
-
-        Raises
-        ------
-        UnknownNameError
-            The answer has no such column.
+        UnknownNameError: the answer has no such column.
         """
         wanted = {n: [v] if isinstance(v, str) else list(v) for n, v in values.items()}
         for name in wanted:
@@ -270,21 +261,18 @@ def durations(seconds: ArrayLike) -> pl.Series:
 
 
 def interval_columns(
-    name: str, interval: Interval, *, cause: int | None = None, as_duration: bool = False
+    name: str, interval: Interval, *, as_duration: bool = False
 ) -> dict[str, pl.Series]:
-    """Give the columns ``name``, ``name_low``, ``name_high`` of an estimate, or of one `cause`.
+    """Give the columns ``name``, ``name_low``, ``name_high`` of an estimate.
 
     >>> x = Interval(*(np.array([v]) for v in (0.5, 0.4, 0.6, 0.05)))
     >>> {k: v.to_list() for k, v in interval_columns("go_on", x).items()}
     {'go_on': [0.5], 'go_on_low': [0.4], 'go_on_high': [0.6]}
     """
     make = durations if as_duration else numbers
-    picked = (
-        values if cause is None else values[..., cause]
-        for values in (interval.estimate, interval.low, interval.high)
-    )
+    values = (interval.estimate, interval.low, interval.high)
     names = (name, f"{name}_low", f"{name}_high")
-    return {n: make(values).alias(n) for n, values in zip(names, picked, strict=True)}
+    return {n: make(v).alias(n) for n, v in zip(names, values, strict=True)}
 
 
 def interval_row(name: str, interval: Interval, row: int = 0) -> dict[str, float]:

@@ -45,12 +45,6 @@ def plot(result: Any, *, kind: str | None = None, **options: Any) -> go.Figure:
     ------
     InputError
         There is no figure of such a result.
-
-    Examples
-    --------
-    >>> plot(42)
-    Traceback (most recent call last):
-    cxlib.errors.InputError: there is no figure of int; cx.plot takes what the measures return
     """
     from cxlib import figures
 
@@ -238,12 +232,6 @@ def explain(result: Any) -> Explanation:
     ------
     InputError
         Nothing can be said about such an object.
-
-    Examples
-    --------
-    >>> explain(42)
-    Traceback (most recent call last):
-    cxlib.errors.InputError: int cannot be explained; cx.explain takes what the measures return
     """
     if isinstance(result, Workspace):
         return _explain_workspace(result)

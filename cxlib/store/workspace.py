@@ -74,13 +74,6 @@ class Workspace:
     kept
         What a room above has read from the folder and would read again, by name, beside what tells
         whether its files are still the same (`keep`).
-
-    Examples
-    --------
-    >>> Workspace.open("no such folder")
-    Traceback (most recent call last):
-    cxlib.errors.WorkspaceError: 'no such folder' is not a workspace (there is no workspace.json); \
-make one with `cx ingest LOG --map MAP --out no such folder`
     """
 
     path: Path
