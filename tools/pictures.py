@@ -49,7 +49,7 @@ def main(workspace: str) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "cxlib.cli", "serve", workspace, "--port", str(port)]
+    command = [sys.executable, "-m", "cxlib", "serve", workspace, "--port", str(port)]
     server = subprocess.Popen(command, cwd=ROOT)
     address = f"http://127.0.0.1:{port}"
     try:
