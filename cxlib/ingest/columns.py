@@ -38,6 +38,41 @@ def in_sets(roles: Iterable[str]) -> list[str]:
     return [role for role in roles if role.startswith(tuple(SETS.values()))]
 
 
+def same_people(rows: pl.LazyFrame, known: str, other: str) -> pl.LazyFrame:
+    """Return by each value of `other` the one of `known` that rows with both have; none where there
+    are several: of a device that two people share it is not known whose a row is.
+    """
+    both = rows.select(text_of(known).alias("\x00one"), text_of(other).alias("\x00by")).drop_nulls()
+    found = both.group_by("\x00by").agg(
+        pl.col("\x00one").min(), several=pl.col("\x00one").n_unique()
+    )
+    return found.filter(pl.col("several") == 1).drop("several")
+
+
+def join_people(
+    tables: list[RawTable], beside: list[RawTable], journey_map: JourneyMap
+) -> list[RawTable]:
+    """Let rows that lack the first of the customer's columns have what is known of the others: of a
+    visitor before the login the account, by any file of the log that has both.
+    """
+    known, *others = journey_map.names_of("customer")
+    for other in others:
+        both = [t for t in (*tables, *beside) if {known, other} <= {*t.columns}]
+        if both:
+            pairs = pl.concat([t.frame.select(known, other) for t in both])
+            told = same_people(pairs, known, other).collect().lazy()
+            tables = [_told(t, known, other, told) if other in t.columns else t for t in tables]
+    return tables
+
+
+def _told(table: RawTable, known: str, other: str, told: pl.LazyFrame) -> RawTable:
+    by = text_of(other)
+    rows = table.frame.join(told, left_on=by, right_on="\x00by", how="left", maintain_order="left")
+    own = [text_of(known)] if known in table.columns else []
+    named = rows.with_columns(pl.coalesce(*own, "\x00one").alias(known))
+    return replace(table, frame=named.drop("\x00one", "\x00by", strict=False))
+
+
 def merge_names(table: RawTable, journey_map: JourneyMap) -> RawTable:
     """Return the table with one column where the file has several names of one, the first filled,
     and the clock behind the date where they are two.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from itertools import pairwise, zip_longest
 
 import polars as pl
 
@@ -30,7 +31,7 @@ def read_delimited(
     name = str(source)
     kept, told = _without_comments(lines, reading)
     separator = reading.separator or told or ("\t" if source.format == "tsv" else None)
-    kept = _unwrapped(kept)
+    kept = _cut_at_columns(_unwrapped(kept))
     dialect = dialects.find_dialect(kept, name=name, separator=separator, wanted=wanted)
     said = dialect.separator
     if len(said.encode()) > 1:
@@ -108,6 +109,40 @@ def _unwrapped(lines: pl.Series) -> pl.Series:
         return lines
     bare = lines.str.strip_chars_end(";, \t").str.replace(r'^"', "").str.replace(r'"$', "")
     return bare.str.replace_all('""', '"', literal=True)
+
+
+_RULE = r"^\s*-+(?: +-+)+\s*$"
+
+
+def _cut_at_columns(lines: pl.Series) -> pl.Series:
+    """Cut lines of columns of one width each, as databases print them, where a rule of dashes says
+    the columns, or where no line has anything but a blank.
+    """
+    filled = lines.filter(lines.str.strip_chars() != "")
+    some = filled.gather_every(len(filled) // 500 + 1)
+    rule = filled.head(20).filter(filled.head(20).str.contains(_RULE))
+    if len(rule):
+        starts = [match.start() for match in re.finditer("-+", rule[0])]
+    elif len(some) < 9 or any(some.str.contains(m, literal=True).mean() > 0.5 for m in ",;\t|~^"):  # type: ignore[operator]
+        return lines
+    else:
+        taken = "".join(
+            " " if set(at) <= {" "} else "x" for at in zip_longest(*some, fillvalue=" ")
+        )
+        ends = (match.start() for match in re.finditer("x+", taken))
+        # one blank parts a date and its time as well: then the header must say so
+        starts = [
+            at for at in ends if "  " in f"  {taken}"[at : at + 2] or filled[0][at:][:1].strip()
+        ]
+        if len(starts) < 3 or not some.str.contains(r"\S {2,}\S").all():
+            return lines
+    cells = [
+        pl.col("line").str.slice(start, end and end - start).str.strip_chars()
+        for start, end in pairwise([*starts, None])
+        if start is not None
+    ]
+    cut = pl.concat_str(cells, separator=dialects.UNIT)
+    return lines.alias("line").to_frame().select(cut).to_series()
 
 
 def _header(lines: pl.Series, at: int, dialect: dialects.Dialect) -> tuple[list[str], int]:

@@ -26,7 +26,7 @@ from cxlib.ingest.doubts import Seen, find_doubts
 from cxlib.ingest.instants import Instants, read_instants
 from cxlib.ingest.raw import LINE, POSITION, RawTable, first_reasons, set_aside
 from cxlib.ingest.report import FileReport, IngestReport, UnmappedTouchpoint
-from cxlib.ingest.shapes import shape_tables
+from cxlib.ingest.shapes import shape_tables, split_sources
 from cxlib.ingest.sources import Paths, Source, find_sources
 from cxlib.ingest.tables import read_source
 from cxlib.journey_map import JourneyMap
@@ -94,7 +94,12 @@ def make_contacts(
     log = _Log(journey_map)
     matched = any(t.match for t in journey_map.touchpoints)
     needed = ("customer", "occurred_at", *(() if matched else ("touchpoint",)))
-    for table in shape_tables(sources, journey_map, read):
+    tables: Iterable[RawTable] = shape_tables(sources, journey_map, read)
+    if len(journey_map.names_of("customer")) > 1:
+        logs, _ = split_sources(sources, journey_map)
+        beside = [read(source) for source in sources if source not in logs]
+        tables = columns.join_people(list(tables), beside, journey_map)
+    for table in tables:
         merged = columns.merge_names(table, journey_map)
         roles = columns.find_columns(
             merged.columns, journey_map, source=str(table.source), required=needed

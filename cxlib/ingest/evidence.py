@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -87,7 +87,8 @@ class Column:
     """One column of a log; `counts`: its values, of many those of rows spread over the log.
 
     `each`: rows for a value; `share`: of the rows that are `filled`; `words`: those of its name;
-    `of_case`: it is the same in all rows of a case.
+    `of_case`: it is the same in all rows of a case; `is_new`: another column says what it was
+    before.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Column:
     counts: pl.DataFrame
     sample: pl.Series
     of_case: bool = False
+    is_new: bool = False
 
     @cached_property
     def kind(self) -> Literal["empty", "flag", "time", "number", "text"]:
@@ -178,7 +180,10 @@ def profile(rows: pl.DataFrame, columns: Iterable[str] | None = None) -> dict[st
         size = (rows.height, len(values), distinct, each, share)
         parts = [p for w in words_of(name) for p in _COMPOUND.sub(r"\1 \2", w).split()]
         found[name] = Column(name, tuple(parts), *size, counted, counted["value"])
-    return found
+    now = [[w for w in c.words if w not in words("before")] for c in found.values()]
+    old = {tuple(n) for n, c in zip(now, found.values(), strict=True) if len(n) < len(c.words)}
+    is_new = {name for name, c in found.items() if c.words in old and not c.says("before")}
+    return {name: replace(c, is_new=name in is_new) for name, c in found.items()}
 
 
 def rank_labels(counted: pl.DataFrame, by: str, label: str) -> pl.DataFrame:

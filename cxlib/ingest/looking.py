@@ -9,9 +9,10 @@ import polars as pl
 
 from cxlib.ingest import outcomes
 from cxlib.ingest.cells import text_of
+from cxlib.ingest.columns import same_people
 from cxlib.ingest.evidence import Column, Guess, profile
 from cxlib.ingest.instants import guess_time_format, read_instants, swap_day_and_month
-from cxlib.ingest.nested import parsed
+from cxlib.ingest.nested import column_at, flat_row, parsed
 from cxlib.ingest.raw import LINE, POSITION, RawTable
 from cxlib.ingest.recipes import Head, Related, Shape, find_shape, mark_facts
 from cxlib.ingest.roles import (
@@ -20,6 +21,7 @@ from cxlib.ingest.roles import (
     guess_roles,
     names_contacts,
     rank_times,
+    rank_touchpoints,
     vary_labels,
 )
 from cxlib.ingest.shapes import unpivot_rows
@@ -29,12 +31,37 @@ ROWS = 1_000_000  # most rows that are looked at: of a longer log every second, 
 COMPLETE = "^(?i:complete)$"
 
 
+def _lists_of_objects(rows: pl.DataFrame) -> list[str]:
+    return [c for c in rows.columns if rows[c].drop_nulls().head(50).str.starts_with("[{").any()]
+
+
+def open_single_lists(rows: pl.DataFrame) -> pl.DataFrame:
+    """Give what stands in lists of one object at most columns of its own: ``contacts.0.id``."""
+    for column in _lists_of_objects(rows):
+        lists = map(parsed, rows[column].drop_nulls().unique())
+        keys: dict[str, None] = {}
+        for found in lists:
+            if not isinstance(found, list) or len(found) > 1:
+                break
+            keys |= dict.fromkeys(k for e in found if isinstance(e, dict) for k in flat_row(e))
+        else:
+            opened = {f"{column}.0.{key}": column_at(f"{column}.0.{key}", [column]) for key in keys}
+            rows = rows.with_columns(**opened).drop(column)
+    return rows
+
+
 def find_inner_list(rows: pl.DataFrame) -> str | None:
-    """Return the column whose cells are lists of objects with times: the contacts of its row."""
-    for column in rows.columns:
+    """Return the column whose cells are lists of objects with times: the contacts of its row, where
+    nothing beside it names one.
+    """
+    if not (inside := _lists_of_objects(rows)):
+        return None
+    columns = profile(rows.drop(inside))
+    surely = any(names_contacts(c, alone=True) for s, c in rank_touchpoints(columns, {}) if s >= 2)
+    if surely and rank_times(columns):
+        return None
+    for column in inside:
         texts = rows[column].drop_nulls().head(50)
-        if not texts.str.starts_with("[{").any():
-            continue
         lists = [found for cell in texts if isinstance(found := parsed(cell), list)]
         elements = [e for found in lists for e in found if isinstance(e, dict)]
         keys = dict.fromkeys(key for element in elements for key in element)
@@ -77,6 +104,7 @@ class Looked:
     """A log while it is looked at: rows as text, what was found, the contacts."""
 
     looked: str
+    rows: pl.DataFrame
     columns: dict[str, Column]
     related: Related
     shape: Shape
@@ -92,7 +120,7 @@ class Looked:
     @property
     def is_by_basket(self) -> bool:
         """Whether a contact is all lines of a basket, and nothing else says what it is."""
-        return self.shape.one_per is not None and self.shape.unpivot is None
+        return self.shape.one_per is not None
 
 
 def look_at(related: Related, looked: str) -> Looked:
@@ -110,6 +138,12 @@ def look_at(related: Related, looked: str) -> Looked:
         looked += f", the first {len(columns)} of {rows.width:,} columns whose names say something"
         rows = rows.select(list(columns))
     customer, others = guess_customer(columns)
+    if account := _account(rows, columns, customer.value):
+        related.names.append((account, customer.value))
+        rows = _known_by(rows, account, customer.value)
+        columns |= profile(rows, [account])
+        why = f"who has one is known by it, also before it was told with {customer.value!r}"
+        customer = Guess(account, f"{why}: {columns[account].said()}")
     varies: dict[str, float] | None = vary_labels(rows, columns, customer.value)
     shape = find_shape(rows, columns, customer.value, varies or {})
     shown = ", ".join(f"{c.name} ({c.said()})" for c in others)
@@ -131,26 +165,40 @@ def look_at(related: Related, looked: str) -> Looked:
     rows = rows.with_columns(**made)
     columns = {**columns, **profile(rows, made)} if made else columns
     times, time_format = _read_times(rows[roles.columns["occurred_at"].value])
-    if time_format is not None and "Please check" in time_format.why:
-        roles.doubts.append(
-            f"day or month first? No time tells; time_format says {time_format.value!r}, and "
-            f"{swap_day_and_month(time_format.value)!r} could be meant"
-        )
+    _doubt_order(roles, time_format)
     contacts, twins = _contacts(rows, roles, shape, times)
     log = Looked(
-        looked, columns, related, shape, roles, time_format, is_complete_only, contacts, twins
+        looked, rows, columns, related, shape, roles, time_format, is_complete_only, contacts, twins
     )
     if "stage" in roles.columns and not outcomes.is_of_one_stage(log.contacts):
         log.contacts, log.product = _named_by_stage(log.contacts), True
     log.contacts = outcomes.order_contacts(log.contacts)
     log.ties = _steps_without_times(log)
     if log.ties:
-        # the more customers come to a step, the earlier it is
-        steps = log.contacts["touchpoint"].value_counts(sort=True)["touchpoint"].to_list()
-        rank = pl.col("touchpoint").replace_strict({n: i for i, n in enumerate(steps)})
-        log.contacts = outcomes.order_contacts(log.contacts.with_columns(sequence=rank))
+        log.contacts = _in_order_of_reach(log.contacts)
     log.places = outcomes.describe_touchpoints(log.contacts)
     return log
+
+
+def _account(rows: pl.DataFrame, columns: Mapping[str, Column], customer: str) -> str | None:
+    """Return the column of which several values of the customer's, such as devices, are one, in the
+    rows that have it.
+    """
+    for column in columns.values():
+        if column.name == customer or not column.says("person") or column.share > 0.98:
+            continue
+        told = same_people(rows.lazy(), column.name, customer).collect()
+        several = rows.select(column.name, customer).drop_nulls()[customer].n_unique()
+        people = told["\x00one"].n_unique()
+        if column.distinct >= 5 and 0.9 * several < told.height > 1.02 * people:
+            return column.name
+    return None
+
+
+def _known_by(rows: pl.DataFrame, account: str, customer: str) -> pl.DataFrame:
+    told = same_people(rows.lazy(), account, customer).collect()
+    mapped = pl.col(customer).replace_strict(told["\x00by"], told["\x00one"], default=None)
+    return rows.with_columns(pl.coalesce(account, mapped, customer).alias(account))
 
 
 def _shaped(rows: pl.DataFrame, shape: Shape) -> tuple[pl.DataFrame, dict[str, Guess]]:
@@ -195,6 +243,21 @@ def _read_times(texts: pl.Series) -> tuple[pl.Series, Guess | None]:
     return by_pattern.values, Guess(pattern, why)
 
 
+def _in_order_of_reach(contacts: pl.DataFrame) -> pl.DataFrame:
+    """Order steps without times: the more customers come to one, the earlier it is."""
+    steps = contacts["touchpoint"].value_counts(sort=True)["touchpoint"].to_list()
+    rank = pl.col("touchpoint").replace_strict({n: i for i, n in enumerate(steps)})
+    return outcomes.order_contacts(contacts.with_columns(sequence=rank))
+
+
+def _doubt_order(roles: Roles, time_format: Guess | None) -> None:
+    if time_format is not None and "Please check" in time_format.why:
+        roles.doubts.append(
+            f"day or month first? No time tells; time_format says {time_format.value!r}, and "
+            f"{swap_day_and_month(time_format.value)!r} could be meant"
+        )
+
+
 def _contacts(
     rows: pl.DataFrame, roles: Roles, shape: Shape, times: pl.Series
 ) -> tuple[pl.DataFrame, int]:
@@ -208,7 +271,7 @@ def _contacts(
         named["errand"] = pl.col(LINE) // max(len(shape.unpivot.times or shape.unpivot.flags), 1)
     contacts = rows.select(occurred_at=times, **named)
     contacts = contacts.drop_nulls(["customer", "occurred_at", "touchpoint"])
-    if shape.one_per is not None and shape.unpivot is None:
+    if shape.one_per is not None:
         contacts = contacts.with_columns(touchpoint=pl.lit("purchase"))
     names = [contacts[c] for c in ("touchpoint", "stage", "channel") if c in contacts.columns]
     twins = sum(s.drop_nulls().n_unique() - len(outcomes.usual_spelling(s)) for s in names)

@@ -133,13 +133,15 @@ def _document(data: bytes) -> list[Any] | None:
 
 
 def _rows_of(values: list[Any], records: str | None, name: str) -> list[Row]:
+    if len(values) == 1 and isinstance(values[0], dict) and {"events", "objects"} <= {*values[0]}:
+        return list(_events_of_objects(values[0]))
     beyond = records is not None and records.partition(".")[0]
     if len(values) == 1 and isinstance(values[0], dict) and beyond not in values[0]:
         (value,) = values
         names, cells = value.get("columns"), value.get("data")
         is_split = isinstance(names, list) and isinstance(cells, list)
         if is_split and all(isinstance(row, list) for row in cells):
-            return [_flat(dict(zip(names, row, strict=False))) for row in cells]
+            return [flat_row(dict(zip(names, row, strict=False))) for row in cells]
         lists = list(_lists(value))
         by_key = lists == list(value) and len(lists) > 2
         if by_key and len({frozenset(value[k][0]) for k in lists}) == 1:
@@ -167,6 +169,38 @@ def _rows_of(values: list[Any], records: str | None, name: str) -> list[Row]:
     return [row for value in objects for row in _exploded(value, records)]
 
 
+def _events_of_objects(log: dict[str, Any]) -> Iterator[Row]:
+    """Yield the events of an object-centric log (OCEL 2.0), with a column for each type of object:
+    the one that an event is about, by itself or through others, and what is known of it.
+    """
+    objects = {found["id"]: found for found in log["objects"]}
+
+    def beside(item: dict[str, Any]) -> list[str]:
+        told = (r["objectId"] for r in item.get("relationships") or ())
+        return [name for name in told if name in objects]
+
+    def said(item: dict[str, Any]) -> dict[str, Any]:
+        return {a["name"]: a.get("value") for a in item.get("attributes") or ()}
+
+    for event in log["events"]:
+        nearest: dict[str, list[str]] = {}
+        level, seen = beside(event), set[str]()
+        while level:
+            here: dict[str, list[str]] = {}
+            for name in dict.fromkeys(level):
+                here.setdefault(objects[name]["type"], []).append(name)
+            nearest = here | nearest
+            seen |= {*level}
+            level = [n for name in level for n in beside(objects[name]) if n not in seen]
+        row = {k: v for k, v in event.items() if k not in ("relationships", "attributes")}
+        several = {kind: names for kind, names in nearest.items() if len(names) > 1}
+        for kind, names in nearest.items():
+            if kind not in several:
+                known = said(objects[names[0]])
+                row |= {kind: names[0], **{f"{kind}.{k}": v for k, v in known.items()}}
+        yield flat_row(said(event) | row | ({"(several)": several} if several else {}))
+
+
 def _lists(value: dict[str, Any], prefix: str = "", depth: int = 3) -> Iterator[str]:
     for key, inner in value.items():
         if isinstance(inner, list) and inner and all(isinstance(e, dict) for e in inner):
@@ -178,29 +212,30 @@ def _lists(value: dict[str, Any], prefix: str = "", depth: int = 3) -> Iterator[
 def _exploded(row: dict[str, Any], records: str | None) -> list[Row]:
     """Return a row for each element of the list at a path, with what stands beside the list."""
     if records is None:
-        return [_flat(row)]
+        return [flat_row(row)]
     # by path: what stands beside the list, and its elements; a list on the way has several
     found: list[tuple[Row, Any]] = [({}, row)]
     for key in records.split("."):
         found = [
-            (beside | _flat({k: v for k, v in value.items() if k != key}), element)
+            (beside | flat_row({k: v for k, v in value.items() if k != key}), element)
             for beside, value in found
             if isinstance(value, dict) and value.get(key) is not None
             for element in (value[key] if isinstance(value[key], list) else [value[key]])
         ]
     rows = []
     for beside, element in found:
-        own = _flat(element) if isinstance(element, dict) else {records: _text(element)}
+        own = flat_row(element) if isinstance(element, dict) else {records: _text(element)}
         named = {(f"{records}.{k}" if k in beside else k): v for k, v in own.items()}
         rows.append({**beside, **named})
-    return rows or [_flat(row)]  # without the list no contact, but counted
+    return rows or [flat_row(row)]  # without the list no contact, but counted
 
 
-def _flat(value: dict[str, Any], prefix: str = "") -> Row:
+def flat_row(value: dict[str, Any], prefix: str = "") -> Row:
+    """Return what an object holds by dotted paths; lists as text."""
     flat: Row = {}
     for key, inner in value.items():
         if isinstance(inner, dict) and inner:
-            flat |= {k: v for k, v in _flat(inner, f"{prefix}{key}.").items() if k not in flat}
+            flat |= {k: v for k, v in flat_row(inner, f"{prefix}{key}.").items() if k not in flat}
         else:
             flat[f"{prefix}{key}"] = _text(inner)
     return flat
@@ -220,7 +255,7 @@ def add_named(table: RawTable, names: Iterable[str], *, decimal: str | None = No
     there, made = table.columns, []
     for name in dict.fromkeys(names):
         mark = next((m for m in (" + ", " * ") if m in name), "\x00")
-        parts = [_one(part.strip(), there) for part in name.split(mark)]
+        parts = [column_at(part.strip(), there) for part in name.split(mark)]
         if name in there or any(part is None for part in parts):
             continue
         found = [part for part in parts if part is not None]
@@ -236,7 +271,8 @@ def add_named(table: RawTable, names: Iterable[str], *, decimal: str | None = No
     return replace(table, frame=table.frame.with_columns(made)) if made else table
 
 
-def _one(name: str, there: list[str]) -> pl.Expr | None:
+def column_at(name: str, there: list[str]) -> pl.Expr | None:
+    """Return what a dotted path means: a column, or what stands in the JSON text of one."""
     if name in there:
         return pl.col(name).cast(pl.String)
     parts = name.split(".")

@@ -13,10 +13,19 @@ import yaml
 
 from cxlib.errors import InputError, listed
 from cxlib.ingest import outcomes
+from cxlib.ingest.cells import reads_like_none
 from cxlib.ingest.delimited import names_apart
 from cxlib.ingest.events import make_contacts
 from cxlib.ingest.evidence import Column, guess_by_words, profile
-from cxlib.ingest.looking import COMPLETE, Looked, find_inner_list, in_one_order, look_at, raw_texts
+from cxlib.ingest.looking import (
+    COMPLETE,
+    Looked,
+    find_inner_list,
+    in_one_order,
+    look_at,
+    open_single_lists,
+    raw_texts,
+)
 from cxlib.ingest.raw import RawTable
 from cxlib.ingest.recipes import Head, Related, relate_tables
 from cxlib.ingest.report import IngestReport
@@ -63,6 +72,7 @@ def propose_map(
             records = inner
             table = read_table(source, Reading(records=records, encoding=encoding))
             rows, height = raw_texts(table)
+        rows = open_single_lists(rows)
         heads.append((source, rows))
         tables[source] = table
         read += height
@@ -83,6 +93,7 @@ def propose_map(
         *_recipe_lines(log),
         *_column_lines(log),
         *_time_lines(log),
+        *_nobody_lines(log),
         *_rating_lines(log),
         *_journey_lines(log, doubts),
         *_stage_lines(log, doubts),
@@ -203,6 +214,15 @@ def _time_lines(log: Looked) -> Iterator[str]:
         yield _line("fold_case", True, f"{log.twins} names differ from others by case only")
     if log.is_complete_only:
         yield _line("keep", {"lifecycle:transition": COMPLETE}, "one row per work item")
+
+
+def _nobody_lines(log: Looked) -> Iterator[str]:
+    """Of ids that read like none: the line that sets their rows aside."""
+    counts = log.rows[log.roles.columns["customer"].value].drop_nulls().alias("id").value_counts()
+    found = counts.filter(reads_like_none("id", "count")).sort("count", "id", descending=True)
+    if found.height:
+        why = f"they read like placeholders and hold {found['count'].sum():,} rows"
+        yield _line("not_a_customer", found["id"].head(20).to_list(), why)
 
 
 def _rating_lines(log: Looked) -> Iterator[str]:

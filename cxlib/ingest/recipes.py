@@ -196,19 +196,24 @@ def find_shape(
     rows: pl.DataFrame, columns: Mapping[str, Column], customer: str, varies: Mapping[str, float]
 ) -> Shape:
     """Say what one row of a log is."""
+    ranked = rank_touchpoints(columns, varies)
+    score, best = ranked[0] if ranked else (0.0, None)
+    is_long = best is not None and score >= 2 and names_contacts(best, states=False)
     # ``#`` stands for the number in what the times of several contacts in one row are called
     found = numbered_columns(columns)
+    numbered = {name for of in found.values() for name in of.values()}
+    is_other = best is not None and best.name not in numbered
+    if is_long and is_other and best is not None and names_contacts(best, alone=True):
+        return Shape()
     timed = [n for n, of in found.items() if columns[next(iter(of.values()))].kind == "time"]
     if len(found) > 1 and len(timed) == 1:
         why = "each row has several contacts, whose columns are numbered"
         return Shape(Unpivot(numbered=timed[0]), None, why)
-    ranked = rank_touchpoints(columns, varies)
-    score, best = ranked[0] if ranked else (0.0, None)
-    is_long = best is not None and score >= 2 and names_contacts(best, states=False)
-    if is_long and best is not None and names_contacts(best, alone=True):
-        return Shape()
     times = [c for c in columns.values() if is_step_time(c)]
     one_per, why_one_per = _order_lines(rows, columns, customer, times)
+    # what a line is about names no contact
+    if one_per is not None and not (is_long and best is not None and not best.says("item")):
+        return Shape(None, one_per, "", why_one_per)
     spoken = [c for c in times if set(c.words) - words("filler") - words("records")]
     has_name = best is not None and score >= 2 and names_contacts(best)
     if times and _are_one_contact(rows, times, has_name):
@@ -218,12 +223,12 @@ def find_shape(
         why = f"each row has {len(steps)} times, one for each step; no column names a contact"
         later = [c.name for c in columns.values() if c.kind == "time" and c not in times]
         why += f"; {', '.join(later)}: no step, but a plan or a record" if later else ""
-        return Shape(Unpivot(times=steps), one_per, why, why_one_per)
+        return Shape(Unpivot(times=steps), None, why)
     flags = _funnel(rows, columns, customer) if times and not is_long else {}
     if flags:
         why = f"each row has {len(flags)} flags, each true only where the one before it is"
-        return Shape(Unpivot(flags=flags), one_per, why, why_one_per)
-    return Shape(None, one_per if not is_long else None, "", why_one_per)
+        return Shape(Unpivot(flags=flags), None, why)
+    return Shape()
 
 
 def mark_facts(rows: pl.DataFrame, columns: dict[str, Column]) -> dict[str, Column]:
@@ -306,5 +311,8 @@ def _order_lines(
         found = varying(rows, column.name, [*one, *items], unseen=0.0)
         if all(found[c] < 0.02 for c in one) and any(found[c] > 0.3 for c in items):
             counted = f"{column.filled:,} lines are {column.distinct:,} baskets"
-            return column.name, f"{counted}, each of one customer at one time"
+            later = [c.name for c in times if c.share < 1]
+            also = f"; {', '.join(later)}: later times, which `unpivot` could make contacts"
+            why = f"{counted}, each of one customer at one time{also if later else ''}"
+            return column.name, why
     return None, ""

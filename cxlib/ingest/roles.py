@@ -134,9 +134,15 @@ def rank_times(columns: Mapping[str, Column]) -> list[Column]:
     return sorted((c for c in columns.values() if c.kind == "time" and not _is_clock(c)), key=key)
 
 
+def _state(column: Column) -> int | None:
+    """Rank of a column that says what a case has come to."""
+    named = None if column.says("before") else _named(column, phrases("state"))
+    return 0 if named is None and column.is_new else named
+
+
 def rank_touchpoints(columns: Mapping[str, Column], varies: Mapping[str, float]) -> Ranked:
     """Return the columns that could name the contact, best first, with their score."""
-    names, states = phrases("contact"), phrases("state")
+    names = phrases("contact")
 
     def score(column: Column) -> float | None:
         if column.kind in ("empty", "time", "flag") or column.distinct < 2:
@@ -145,7 +151,7 @@ def rank_touchpoints(columns: Mapping[str, Column], varies: Mapping[str, float])
         if rank is not None and " " in names[rank % len(names)] and not column.says("id"):
             against = False  # "reason" alone says little, "contact reason" all
         found = 0.0 if rank is None else 3.0 - rank / len(names)
-        state = None if column.says("before") else _named(column, states)
+        state = _state(column)
         if state is not None and (rank is None or rank >= len(names)):
             rank, found, against = state, 1.2 - state / 100, False
         if column.name.lower() in ("concept:name", "activity", "touchpoint"):
@@ -407,7 +413,7 @@ def names_contacts(column: Column, *, alone: bool = False, states: bool = True) 
     names = phrases("contact")
     rank = _named(column, names)
     if rank is None:
-        return states and not column.says("before") and _named(column, phrases("state")) is not None
+        return states and _state(column) is not None
     surest = names.index("activity type") if alone else len(names)
     return rank is not None and rank % len(names) <= surest
 

@@ -27,7 +27,7 @@ Format = Literal["csv", "tsv", "jsonl", "parquet", "xes", "workbook"]
 _FORMATS: dict[str, Format] = {
     **dict.fromkeys((".csv", ".txt", ".psv", ".dat", ".log"), "csv"),
     **dict.fromkeys((".tsv", ".tab"), "tsv"),
-    **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
+    **dict.fromkeys((".jsonl", ".ndjson", ".json", ".jsonocel"), "jsonl"),
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
     ".xes": "xes",
     **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), "workbook"),
@@ -237,8 +237,8 @@ def _known(path: Path, member: str | None, head: bytes) -> Source:
     source = Source(path, kind or "csv", member=member)
     if kind is None and re.search(r"(?i)ocel$", path.name):
         raise InputError(
-            f"{source}: this is an object-centric log (OCEL): an event may be of several things "
-            "at once; flatten it to one event in a row with its customer, as CSV or XES"
+            f"{source}: this is an object-centric log (OCEL) as XML or a database; export it as "
+            "JSON, of which each event is read with the customer that it is about"
         )
     if kind is None:
         raise InputError(f"{source}: this kind of file cannot be read; readable are {_READABLE}")

@@ -381,6 +381,127 @@ def lists_by_the_id_of_the_customer() -> Files:
     return {"activity.json": json.dumps(found)}
 
 
+@case({"customer": "user", "touchpoint": "step", "occurred_at": "at"})
+def columns_of_one_width_under_a_rule_of_dashes() -> Files:
+    rows = [f"{'user':<8}{'at':<21}{'step':<14}{'amount':>10}"]
+    rows += ["------- -------------------- ------------- ----------"]
+    rows += [
+        f"{f'c{c.customer}':<8}{second(c.at):<21}{c.what:<14}{c.dice.random() * 99:>10.2f}"
+        for c in contacts()
+    ]
+    return {"spool.txt": "\n".join(rows)}
+
+
+@case({"customer": "user", "touchpoint": "step", "occurred_at": "at"})
+def columns_of_one_width_under_their_names() -> Files:
+    rows = [f"{'user':<8}{'at':<21}{'step':<14}{'shop'}"]
+    rows += [f"{f'c{c.customer}':<8}{second(c.at):<21}{c.what:<14}{'north'}" for c in contacts()]
+    return {"print.txt": "\n".join(rows)}
+
+
+@case({"customer": "Patient", "touchpoint": "type", "occurred_at": "time"})
+def events_of_objects() -> Files:
+    kinds = {"Patient": 12, "Room": 3, "Doctor": 4}
+    objects = [
+        {"id": f"{kind[0].lower()}{i}", "type": kind, "relationships": []}
+        for kind, n in kinds.items()
+        for i in range(n)
+    ]
+    orders = [
+        {"id": f"o{i}", "type": "Case", "relationships": [{"objectId": f"p{i}"}]} for i in range(12)
+    ]
+    events = [
+        {
+            "id": f"e{k}",
+            "type": c.what,
+            "time": f"{c.at:%Y-%m-%dT%H:%M:%SZ}",
+            # only through its case is an event a patient's
+            "relationships": [{"objectId": f"o{c.customer}"}, {"objectId": f"r{k % 3}"}],
+        }
+        for k, c in enumerate(contacts())
+    ]
+    log = {"objectTypes": [], "eventTypes": [], "objects": [*objects, *orders], "events": events}
+    return {"log.jsonocel": json.dumps(log)}
+
+
+@case({"customer": ("user_id", "visitor_id"), "touchpoint": "event", "occurred_at": "timestamp"})
+def visitors_who_log_in_later_on_two_devices() -> Files:
+    seen: dict[int, int] = {}
+    rows: list[list[object]] = [["timestamp", "visitor_id", "user_id", "event"]]
+    for c in contacts():
+        seen[c.customer] = seen.get(c.customer, 0) + 1
+        device = f"v{c.customer}-{seen[c.customer] % 2}"
+        rows.append(
+            [second(c.at), device, f"u{c.customer}" if seen[c.customer] > 1 else "", c.what]
+        )
+    return {"track.csv": text(rows)}
+
+
+@case({"customer": "Email", "one_per": ("Order",), "occurred_at": "Created at"}, 30)
+def lines_of_orders_with_later_times() -> Files:
+    names = ["Order", "Email", "Created at", "Paid at", "Sent at", "Lineitem name"]
+    dice, rows = Random(5), []
+    for order in range(30):
+        at = datetime(2024, 3, 5, 10, tzinfo=UTC) + timedelta(hours=order * 9)
+        later = [second(at + timedelta(hours=h)) if dice.random() < 0.9 else "" for h in (1, 30)]
+        for line, item in enumerate(dice.sample(["vase", "cup", "plate"], dice.randint(1, 3))):
+            times = [second(at), *(later if line == 0 else ["", ""])]
+            rows.append([f"#{order}", f"c{order % 12}@x", *times, item])
+    return {"orders.csv": text([names, *rows])}
+
+
+@case({"customer": "people.list.0.id", "touchpoint": "about.Conversation topic", "records": None})
+def conversations_with_parts_inside() -> Files:
+    return {
+        "page.json": json.dumps(
+            {
+                "conversations": [
+                    {
+                        "id": str(k),
+                        "created_at": int(c.at.timestamp()),
+                        "people": {"type": "list", "list": [{"id": f"contact{c.customer}"}]},
+                        "about": {"Conversation topic": c.what},
+                        "parts": [
+                            {"part_type": "comment", "created_at": int(c.at.timestamp()) + s}
+                            for s in (60, 600)
+                        ],
+                    }
+                    for k, c in enumerate(contacts())
+                ]
+            }
+        )
+    }
+
+
+@case({"customer": "requester_id", "touchpoint": "changes.0.value", "occurred_at": "created_at"})
+def a_change_in_a_list_of_one() -> Files:
+    before: dict[int, str] = {}
+    rows = []
+    for k, c in enumerate(contacts()):
+        change = {"field": "state", "value": c.what, "previous_value": before.get(c.customer)}
+        before[c.customer] = c.what
+        rows.append(
+            {
+                "id": 900 + k,
+                "requester_id": 70 + c.customer,
+                "created_at": f"{c.at:%Y-%m-%dT%H:%M:%SZ}",
+                "via": c.dice.choice(["web", "email"]),
+                "changes": [change],
+            }
+        )
+    return {"audits.jsonl": lines(rows)}
+
+
+@case({"customer": "customer_id", "touchpoint": "event_name", "unpivot": None})
+def numbered_times_beside_a_name() -> Files:
+    names = ["customer_id", "event_name", "event_time", "loaded_at_1", "loaded_at_2", "tag_1"]
+    rows = [
+        [f"c{c.customer}", c.what, *[second(c.at + timedelta(minutes=m)) for m in (0, 9, 70)], "x"]
+        for c in contacts()
+    ]
+    return {"wide.csv": text([[*names, "tag_2"], *[[*row, "y"] for row in rows]])}
+
+
 def proposed(tmp_path: Path, files: Files) -> tuple[list[Path], JourneyMap]:
     for name, content in files.items():
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -501,3 +622,44 @@ def test_numbered_contacts_are_said_with_one_mark() -> None:
         parse_journey_map(
             "version: 1\nname: x\nunpivot: {numbered: touch 1}\ntouchpoints: [{name: a}]\n"
         )
+
+
+def test_rows_of_ids_that_read_like_none_are_proposed_to_be_set_aside(tmp_path: Path) -> None:
+    names = ["customer", "event", "timestamp"]
+    rows = [[f"c{c.customer}", c.what, second(c.at)] for c in contacts()]
+    rows += [["anonymous", c.what, second(c.at)] for c in contacts()[:20]]
+    paths, found = proposed(tmp_path, {"log.csv": text([names, *rows])})
+    assert found.not_a_customer == ("anonymous",)
+    report = read_events(paths, found).report
+    assert report.contacts == len(contacts())
+    assert report.set_aside == {"no customer, as the map says": 20}
+
+
+def test_visitors_are_known_by_the_login_they_come_to_also_by_a_table_of_logins(
+    tmp_path: Path,
+) -> None:
+    names = ["login", "visitor", "event", "timestamp"]
+    rows = [["", f"v{c.customer}", c.what, second(c.at)] for c in contacts()]
+    (tmp_path / "log.csv").write_text(text([names, *rows]))
+    logins = [[f"v{i}", f"u{i // 2}", "free"] for i in range(10)]
+    logins += [["v10", "u7", "free"]]
+    (tmp_path / "logins.csv").write_text(text([["visitor", "login", "plan"], *logins]))
+    asked = parse_journey_map(
+        "version: 1\nname: t\njoin: [{table: logins.csv, by: visitor}]\nstages: [s]\n"
+        "touchpoints: [{name: purchase, stage: s}]\n"
+        "columns: {customer: [login, visitor], touchpoint: event, occurred_at: timestamp}\n"
+    )
+    people = set(read_events(tmp_path, asked).events.collect()["customer"])
+    assert people == {"u0", "u1", "u2", "u3", "u4", "u7", "v11"}
+
+
+def test_a_device_of_two_people_stays_nobodys(tmp_path: Path) -> None:
+    rows = [["u1", "d"], ["u2", "d"], ["", "d"]]
+    written = [[*row, "view", f"2024-03-0{k + 1} 10:00"] for k, row in enumerate(rows)]
+    (tmp_path / "log.csv").write_text(text([["login", "device", "event", "timestamp"], *written]))
+    asked = parse_journey_map(
+        "version: 1\nname: t\nstages: [s]\ntouchpoints: [{name: view, stage: s}]\n"
+        "columns: {customer: [login, device], touchpoint: event, occurred_at: timestamp}\n"
+    )
+    found = read_events(tmp_path, asked).events.collect().sort("occurred_at")
+    assert found["customer"].to_list() == ["u1", "u2", "d"]

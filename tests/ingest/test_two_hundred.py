@@ -42,7 +42,8 @@ TIMES = [
     "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S.000+00:00", "%d.%m.%Y %H:%M:%S",
     "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %I:%M:%S %p", "%d %b %Y %H:%M:%S", "%Y%m%d%H%M%S",
     "%a, %d %b %Y %H:%M:%S +0000", "%Y/%m/%d %H:%M:%S", "%Y-%m-%d %H:%M:%S UTC", "epoch_s",
-    "epoch_ms", "epoch_us", "excel",
+    "epoch_ms", "epoch_us", "epoch_ns", "excel", "excel comma", "%d-%b-%Y %H:%M:%S GMT",
+    "%d.%m.%Y %H.%M.%S",
 ]  # fmt: skip
 SEPARATORS = [",", ";", "\t", "|", "~", "^", "\x01", "||"]
 STYLES = ["minimal", "all", "backslash", "bare"]
@@ -70,9 +71,10 @@ def contents(seed: int) -> list[tuple[str, datetime, str, float, str]]:
 def time_text(at: datetime, how: str) -> str:
     seconds = int(at.timestamp())
     if how.startswith("epoch"):
-        return str(seconds * {"epoch_s": 1, "epoch_ms": 10**3, "epoch_us": 10**6}[how])
-    if how == "excel":
-        return f"{seconds / 86400 + 25569:.6f}"
+        return str(seconds * 1000 ** ["epoch_s", "epoch_ms", "epoch_us", "epoch_ns"].index(how))
+    if how.startswith("excel"):
+        days = f"{seconds / 86400 + 25569:.6f}"
+        return days.replace(".", ",") if how.endswith("comma") else days
     return at.strftime(how)
 
 
@@ -142,6 +144,20 @@ def check(path: Path, seed: int, *, notes: list[str] | None = None, costs: bool 
 def test_text_in_two_hundred_dialects(seed: int, tmp_path: Path) -> None:
     rows, _ = table_of(seed)
     check(written(seed, tmp_path), seed, notes=[row[4] for row in rows])
+
+
+@pytest.mark.parametrize("ruled", [True, False])
+def test_columns_of_one_width_of_the_same_table(ruled: bool, tmp_path: Path) -> None:
+    rows = [[who, f"{at:%Y-%m-%d %H:%M:%S}", what, f"{cost:.2f}", "é" * (1 + i % 9)]
+            for i, (who, at, what, cost, _) in enumerate(contents(5))]  # fmt: skip
+    width = [max(len(row[i]) for row in [HEADER, *rows]) for i in range(5)]
+    lines = [HEADER, *([["-" * w for w in width]] if ruled else []), *rows]
+    written = [
+        "  ".join(c.ljust(w) for c, w in zip(row, width, strict=True)).rstrip() for row in lines
+    ]
+    path = tmp_path / "spool.txt"
+    path.write_text("\n".join(written) + "\n")
+    check(path, 5, notes=[row[4] for row in rows])
 
 
 @pytest.mark.parametrize("time", [None, *TIMES[:4]])
