@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from cxlib.figures.matrices import plot_transitions as plot_handoffs
     from cxlib.figures.matrices import plot_transitions as plot_transitions
     from cxlib.figures.path_tree import plot_path_tree as plot_path_tree
-    from cxlib.figures.theme import use_theme as use_theme
     from cxlib.figures.touchpoints import describe_touchpoints as describe_touchpoints
     from cxlib.figures.touchpoints import plot_touchpoints as plot_touchpoints
 

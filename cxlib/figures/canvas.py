@@ -1,4 +1,4 @@
-"""What all figures share: an empty one in a theme, and the marks that look the same everywhere."""
+"""What all figures share: an empty one, and the marks that look the same everywhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from cxlib.figures.theme import Theme, theme_named
+from cxlib.figures.theme import THEME
 from cxlib.markup import plotly_lines, plotly_text
 
 Trace = dict[str, Any]
@@ -22,24 +22,24 @@ FONT = (
 
 
 @lru_cache
-def template(theme: Theme) -> go.layout.Template:
-    """Build the plotly template of a theme."""
+def template() -> go.layout.Template:
+    """Build the plotly template of the theme."""
     axis = {
-        "gridcolor": theme.rule,
-        "linecolor": theme.rule,
-        "zerolinecolor": theme.rule,
+        "gridcolor": THEME.rule,
+        "linecolor": THEME.rule,
+        "zerolinecolor": THEME.rule,
         "zeroline": False,
         "ticks": "",
-        "tickfont": {"color": theme.muted, "size": 12},
-        "title": {"font": {"color": theme.muted, "size": 12}, "standoff": 8},
+        "tickfont": {"color": THEME.muted, "size": 12},
+        "title": {"font": {"color": THEME.muted, "size": 12}, "standoff": 8},
         "automargin": True,
     }
     return go.layout.Template(
         layout={
-            "font": {"family": FONT, "size": 13, "color": theme.ink},
-            "paper_bgcolor": theme.paper,
-            "plot_bgcolor": theme.paper,
-            "colorway": list(theme.channels),
+            "font": {"family": FONT, "size": 13, "color": THEME.ink},
+            "paper_bgcolor": THEME.paper,
+            "plot_bgcolor": THEME.paper,
+            "colorway": list(THEME.channels),
             "title": {
                 "x": 0,
                 "xref": "container",
@@ -48,16 +48,16 @@ def template(theme: Theme) -> go.layout.Template:
                 "y": 1,
                 "yref": "container",
                 "yanchor": "top",
-                "font": {"size": 17, "color": theme.ink, "weight": 600},
-                "subtitle": {"font": {"size": 13, "color": theme.muted}},
+                "font": {"size": 17, "color": THEME.ink, "weight": 600},
+                "subtitle": {"font": {"size": 13, "color": THEME.muted}},
             },
             "margin": {"l": 16, "r": 16, "t": 76, "b": 40, "pad": 4},
             "xaxis": axis,
             "yaxis": axis,
             "hoverlabel": {
-                "bgcolor": theme.paper,
-                "bordercolor": theme.muted,
-                "font": {"family": FONT, "size": 13, "color": theme.ink},
+                "bgcolor": THEME.paper,
+                "bordercolor": THEME.muted,
+                "font": {"family": FONT, "size": 13, "color": THEME.ink},
                 "align": "left",
             },
             "legend": {
@@ -66,7 +66,7 @@ def template(theme: Theme) -> go.layout.Template:
                 "xanchor": "left",
                 "y": 1,
                 "yanchor": "bottom",
-                "font": {"color": theme.muted, "size": 12},
+                "font": {"color": THEME.muted, "size": 12},
                 "itemclick": False,
                 "itemdoubleclick": False,
             },
@@ -80,7 +80,7 @@ def template(theme: Theme) -> go.layout.Template:
 def new_figure(
     sentence: str, *, title: str | None, subtitle: str = "", height: int = 420
 ) -> go.Figure:
-    """Start a figure in the theme in force: its answer in words, and what it rests on below.
+    """Start a figure: its answer in words, and what it rests on below.
 
     The sentence is the title where none is given (an empty one: no title), and the text
     alternative, which travels in ``figure.layout.meta["alt"]``, where widgets read it.
@@ -89,7 +89,7 @@ def new_figure(
     title = sentence if title is None else title
     lay_out(
         figure,
-        template=template(theme_named()),
+        template=template(),
         height=height,
         meta={"alt": sentence or title},
         showlegend=False,
@@ -147,7 +147,7 @@ def named_axis(names: Sequence[str], *, size: int = 13, **properties: Any) -> di
     return {
         "tickvals": list(range(len(names))),
         "ticktext": [plotly_text(name) for name in names],
-        "tickfont": {"color": theme_named().ink, "size": size},
+        "tickfont": {"color": THEME.ink, "size": size},
         "showgrid": False,
         "fixedrange": True,
     } | properties

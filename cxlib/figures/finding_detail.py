@@ -20,7 +20,7 @@ from cxlib.figures.fragmentation import (
     wait_text,
 )
 from cxlib.figures.rows import Points, Span, plot_rows
-from cxlib.figures.theme import Theme, faded, theme_named
+from cxlib.figures.theme import THEME, faded
 from cxlib.markup import hover, plotly_bold, plotly_text
 from cxlib.numbers import answered, day, duration, plural, share
 from cxlib.signals import signal_named
@@ -42,7 +42,7 @@ def plot_finding_detail(
     For customers who left and for waits a curve; for customers sent back where they went next,
     beside those who came to the same touchpoint from elsewhere; otherwise the two figures.
     """
-    theme, n = theme_named(), finding["n"]
+    n = finding["n"]
     curve, onward = (of_finding(frame, finding) for frame in (result.curves, result.onward))
     subtitle = (
         f"{'Few cases' if n is None else plural(n, 'case')}; "
@@ -54,7 +54,7 @@ def plot_finding_detail(
         return _list(finding, onward.to_dicts(), **said)
     height = _HEIGHT + (0 if title == "" else 90)
     figure = new_figure(describe_finding(finding), title=title, subtitle=subtitle, height=height)
-    return _add_curve(figure, curve.sort("x").to_dicts(), finding, theme)
+    return _add_curve(figure, curve.sort("x").to_dicts(), finding)
 
 
 def of_finding(frame: pl.DataFrame, finding: Mapping[str, Any]) -> pl.DataFrame:
@@ -72,7 +72,7 @@ def plot_finding_trend(
     result: FindingDetails, finding: Mapping[str, Any], *, title: str | None = None
 ) -> go.Figure:
     """Draw one finding by period, with its expectation as a line; periods of few cases are pale."""
-    theme, scale, expected = theme_named(), _scale(finding), finding["expected"]
+    scale, expected = _scale(finding), finding["expected"]
     rows = of_finding(result.trend, finding).to_dicts()
     figure = new_figure(
         describe_finding_trend(result, finding),
@@ -81,7 +81,7 @@ def plot_finding_trend(
         height=260 + (0 if title == "" else 80),
     )
     points = [_scaled(row, scale, ("observed", "low", "high")) for row in rows]
-    colours = [theme.finding if row["complete"] else theme.flow for row in rows]
+    colours = [THEME.finding if row["complete"] else THEME.flow for row in rows]
     figure.add_trace(
         scatter(
             [
@@ -93,26 +93,26 @@ def plot_finding_trend(
             mode="lines+markers",
             x=[row["period"] for row in rows],
             y=[value for value, *_ in points],
-            line={"color": faded(theme.finding, 0.5), "width": 1.5},
+            line={"color": faded(THEME.finding, 0.5), "width": 1.5},
             marker={
                 "size": 9,
                 "color": [
-                    colour if (row["n"] or 0) >= _FEW else theme.paper
+                    colour if (row["n"] or 0) >= _FEW else THEME.paper
                     for row, colour in zip(rows, colours, strict=True)
                 ],
                 "line": {"width": 1.5, "color": colours},
             },
-            error_y=whiskers(points, theme.muted, thickness=1.3),
+            error_y=whiskers(points, THEME.muted, thickness=1.3),
         )
     )
     if expected is not None and rows:
         at, edge = scale * expected, {"x": 1, "xref": "paper", "xanchor": "right"}
         line = {"type": "line", "x0": 0, "x1": 1, "xref": "x domain", "y0": at, "y1": at}
-        dashed = {"line": {"width": 1.5, "dash": "dash", "color": theme.muted}}
+        dashed = {"line": {"width": 1.5, "dash": "dash", "color": THEME.muted}}
         # the curve lies on the other side
         side = "bottom" if _is_rating(finding) else "top"
         said = plotly_text(f"similar handoffs {figure_text(finding, expected)}")
-        label = note(said, theme.muted, y=at, yanchor=side) | edge
+        label = note(said, THEME.muted, y=at, yanchor=side) | edge
         lay_out(figure, shapes=[line | dashed], annotations=[label])
     return lay_out(
         figure,
@@ -149,15 +149,15 @@ def _range_over_time(rows: list[dict[str, Any]], finding: Mapping[str, Any]) -> 
 
 
 def _add_curve(
-    figure: go.Figure, rows: list[dict[str, Any]], finding: Mapping[str, Any], theme: Theme
+    figure: go.Figure, rows: list[dict[str, Any]], finding: Mapping[str, Any]
 ) -> go.Figure:
     """Draw the share gone silent, or arrived, over time; named where both are furthest apart."""
     silence, is_open = signal_named(finding["signal"]).draws == "silence", in_open_hours(finding)
     x = [row["x"] for row in rows]
     band = [r for r in rows if None not in (r["expected_low"], r["expected_high"])]
     looks = (
-        ("expected", "similar handoffs", theme.muted, "dash"),
-        ("observed", "this handoff", theme.finding, "solid"),
+        ("expected", "similar handoffs", THEME.muted, "dash"),
+        ("observed", "this handoff", THEME.finding, "solid"),
     )
     figure.add_trace(
         scatter(
@@ -167,7 +167,7 @@ def _add_curve(
             y=[100 * r["expected_high"] for r in band]
             + [100 * r["expected_low"] for r in reversed(band)],
             fill="toself",
-            fillcolor=faded(theme.flow, 0.28),
+            fillcolor=faded(THEME.flow, 0.28),
             line={"width": 0},
         )
     )
@@ -201,7 +201,7 @@ def _add_curve(
             labels.append(
                 note(text, colour, size=13, x=at, y=100 * row[name])
                 | {"xanchor": "right" if above else "left", "xshift": -10 if above else 10}
-                | {"yshift": 10 if above else -12, "bgcolor": faded(theme.paper, 0.75)}
+                | {"yshift": 10 if above else -12, "bgcolor": faded(THEME.paper, 0.75)}
             )
     heading = "% not in touch again within that time" if silence else "% who have arrived by then"
     passed = (
@@ -223,9 +223,8 @@ def _add_curve(
 
 def _list(finding: Mapping[str, Any], onward: list[dict[str, Any]], **words: Any) -> go.Figure:
     """Draw where customers went next beside those from elsewhere, or else the two figures."""
-    theme = theme_named()
     if onward:
-        looks = (("observed", theme.finding), ("others", theme.muted))
+        looks = (("observed", THEME.finding), ("others", THEME.muted))
         names = [row["next"] for row in onward]
         headings = ("% by this handoff", "% from elsewhere")
         columns = [
@@ -254,7 +253,7 @@ def _list(finding: Mapping[str, Any], onward: list[dict[str, Any]], **words: Any
         1.0,
         [Span(observed), Span(expected, *ends)],
         texts,
-        colours=[theme.finding, theme.muted],
+        colours=[THEME.finding, THEME.muted],
     )
     return plot_rows(names, [points], list(map(hover, names, texts)), **words)
 

@@ -20,7 +20,7 @@ from cxlib.figures.canvas import (
     shortened,
 )
 from cxlib.figures.rows import Column, Points, Span, Texts, plot_rows
-from cxlib.figures.theme import Theme, faded, theme_named
+from cxlib.figures.theme import THEME, faded
 from cxlib.markup import hover, plotly_bold, plotly_text
 from cxlib.numbers import (
     NBSP,
@@ -150,7 +150,6 @@ def plot_findings(
     title: str | None = None,
 ) -> go.Figure:
     """Draw where customers come from against where they go: quiet but for the findings."""
-    theme = theme_named()
     found = result.found if signal is None else result.found.filter(pl.col("signal") == signal)
     ends = {*result.table["source_place"], *result.table["target_place"]}
     shown = result.places.filter(pl.col("place").cast(pl.Int64).is_in(list(ends)))
@@ -168,18 +167,18 @@ def plot_findings(
         height=_CELL_PX * max(len(places), 4) + max(slanted, 95) + (55 if title == "" else 175),
     )
     rows = found.to_dicts()
-    figure.add_traces([_judged(result.table, rows, at, theme)] if places else [])
-    figure.add_trace(_findings(rows, at, theme, selected))
+    figure.add_traces([_judged(result.table, rows, at)] if places else [])
+    figure.add_trace(_findings(rows, at, selected))
     size = len(places)
-    axis = named_axis(names, size=12, showgrid=True, gridcolor=theme.rule, zeroline=False)
-    shapes, stages = _stages(places, theme)
+    axis = named_axis(names, size=12, showgrid=True, gridcolor=THEME.rule, zeroline=False)
+    shapes, stages = _stages(places)
     return lay_out(
         figure,
         xaxis=axis | {"range": [-0.6, size - 0.4], "tickangle": -45, "title": {"text": "to"}},
         yaxis=axis | {"range": [size - 0.4, -0.6], "title": {"text": "from"}},
         margin={"b": 30, "t": int(figure.layout.margin.t) + _head(stages), "r": 30},
         shapes=shapes,
-        annotations=stages + [_label(row, at, theme, selected) for row in rows],
+        annotations=stages + [_label(row, at, selected) for row in rows],
     )
 
 
@@ -188,7 +187,7 @@ def _head(stages: list[Any]) -> int:
     return 22 + max((int(name["yshift"]) for name in stages), default=0)
 
 
-def _stages(places: list[dict[str, Any]], theme: Theme) -> tuple[list[Any], list[Any]]:
+def _stages(places: list[dict[str, Any]]) -> tuple[list[Any], list[Any]]:
     """Return bands and lines that part the stages, and the stages' names."""
     size, start = len(places), 0
     bands, lines, names = [], [], []
@@ -200,24 +199,22 @@ def _stages(places: list[dict[str, Any]], theme: Theme) -> tuple[list[Any], list
         if number % 2 == 0:
             bands.append(
                 {"type": "rect", "x0": start - 0.5, "x1": end - 0.5, "y0": -0.6, "y1": size - 0.4}
-                | {"line": {"width": 0}, "fillcolor": theme.band, "layer": "below"}
+                | {"line": {"width": 0}, "fillcolor": THEME.band, "layer": "below"}
             )
         names.append(
-            note(plotly_text(sentence_case(stage)), theme.muted, x=start - 0.5, xanchor="left", y=1)
+            note(plotly_text(sentence_case(stage)), THEME.muted, x=start - 0.5, xanchor="left", y=1)
             | {"yref": "paper", "yanchor": "bottom", "yshift": 4 + 15 * (tight and number % 2)}
         )
         if end < size:
             lines.append(
                 {"type": "line", "x0": -0.6, "x1": size - 0.4, "y0": end - 0.5, "y1": end - 0.5}
-                | {"line": {"width": 1, "color": theme.flow}, "layer": "below"}
+                | {"line": {"width": 1, "color": THEME.flow}, "layer": "below"}
             )
         start = end
     return bands + lines, names  # lines after the bands, which would cover them
 
 
-def _judged(
-    table: pl.DataFrame, found: list[dict[str, Any]], at: Mapping[int, int], theme: Theme
-) -> Trace:
+def _judged(table: pl.DataFrame, found: list[dict[str, Any]], at: Mapping[int, int]) -> Trace:
     """Draw every transition once; where a finding stands on it, a click leads to that."""
     keys = {(row["source_place"], row["target_place"]): finding_key(row) for row in found[::-1]}
     cells: dict[tuple[int, int], list[dict[str, Any]]] = {}
@@ -233,16 +230,14 @@ def _judged(
         y=[at[source] for source, _ in cells],
         marker={
             "size": [max(_LEAST_DOT, _LARGEST_DOT * (n / most) ** 0.5) for n in counts],
-            "color": faded(theme.flow, 0.55),
+            "color": faded(THEME.flow, 0.55),
             "line": {"width": 0},
         },
         customdata=[keys.get(cell) for cell in cells],
     )
 
 
-def _findings(
-    rows: list[dict[str, Any]], at: Mapping[int, int], theme: Theme, selected: str | None
-) -> Trace:
+def _findings(rows: list[dict[str, Any]], at: Mapping[int, int], selected: str | None) -> Trace:
     keys = [finding_key(row) for row in rows]
     return scatter(
         [_hover([row]) for row in rows],
@@ -254,12 +249,12 @@ def _findings(
         marker={
             "size": [18 if key == selected else 14 for key in keys],
             "opacity": 1,
-            "color": theme.finding,
+            "color": THEME.finding,
             # One that changes sign with the settings is hollow, and says so.
             "symbol": ["circle-open" if _is_unstable(row) else "circle" for row in rows],
             "line": {
                 "width": [4 if key == selected else 1.5 for key in keys],
-                "color": theme.paper,
+                "color": THEME.paper,
             },
         },
     )
@@ -276,21 +271,19 @@ def _hover(rows: Sequence[Mapping[str, Any]], customers: int | None = None) -> s
     return hover(handoff(first), plural(count, "customer"), *lines)
 
 
-def _label(
-    row: Mapping[str, Any], at: Mapping[int, int], theme: Theme, selected: str | None
-) -> dict[str, Any]:
+def _label(row: Mapping[str, Any], at: Mapping[int, int], selected: str | None) -> dict[str, Any]:
     """Write the signal and the effect beside a finding; at the right edge before it."""
     left = at[row["target_place"]] > len(at) - 7
     text = f"{plotly_text(signal_name(row['signal']))} {plotly_bold(effect_text(row))}"
     return note(
         text + (" unstable" if _is_unstable(row) else ""),
-        theme.finding,
+        THEME.finding,
         x=at[row["target_place"]],
         y=at[row["source_place"]],
         xanchor="right" if left else "left",
         xshift=-12 if left else 12,
-        bgcolor=theme.paper,
-        bordercolor=theme.finding if finding_key(row) == selected else theme.paper,
+        bgcolor=THEME.paper,
+        bordercolor=THEME.finding if finding_key(row) == selected else THEME.paper,
         borderwidth=1,
         borderpad=2,
         opacity=0.96,
@@ -307,9 +300,9 @@ def plot_finding_list(result: FindingDetails, *, title: str | None = None) -> go
     A line stands where a handoff is like the others. The strongest handoffs that are no finding
     stand below the findings of their signal, so that a reader sees the difference.
     """
-    theme, rows = theme_named(), _ranked(result)
+    rows = _ranked(result)
     texts = [effect_text(row, interval=True) for row in rows]
-    colours = [theme.finding if row["finding"] else theme.flow for row in rows]
+    colours = [THEME.finding if row["finding"] else THEME.flow for row in rows]
     columns: list[Column] = [Texts("", 1.4, [signal_name(row["signal"]) for row in rows])]
     for unit, (heading, factor, like) in _UNITS.items():
         effects = [

@@ -21,7 +21,7 @@ from cxlib.figures.rows import (
     spans,
     split,
 )
-from cxlib.figures.theme import channel_colours, stage_colours, theme_named
+from cxlib.figures.theme import THEME, channel_colours, stage_colours
 from cxlib.figures.touchpoints import describe_touchpoints
 from cxlib.figures.wording import based_on, estimate, named, told
 from cxlib.markup import hover, plotly_lines, plotly_text
@@ -97,20 +97,18 @@ def _chances(heading: str, width: float, rows: Rows, column: str) -> Points:
 
 
 def _channels(channels: Sequence[str], rows: Rows) -> list[str]:
-    theme = theme_named()
-    colours = channel_colours(channels, theme)
-    return [colours.get(row["channel"], theme.accent) for row in rows]
+    colours = channel_colours(channels)
+    return [colours.get(row["channel"], THEME.accent) for row in rows]
 
 
 def plot_touchpoint_list(result: Touchpoints, *, title: str | None = None) -> go.Figure:
     """Draw how many customers each touchpoint has, what comes after it, and how it is rated."""
-    theme = theme_named()
     shown = result.table.sort("customers", "place", descending=[True, False], nulls_last=True)
     rows, rest = shown.head(_MOST_ROWS).to_dicts(), len(shown) - _MOST_ROWS
     parts = (
-        ("go_on", "go on", theme.go_on),
-        ("done", "goal had", theme.still_open),
-        ("lost", "lost", theme.lost),
+        ("go_on", "go on", THEME.go_on),
+        ("done", "goal had", THEME.still_open),
+        ("lost", "lost", THEME.lost),
     )
     columns = [
         _counts("customers", 1.15, rows, "customers", _channels(result.channels, rows)),
@@ -170,13 +168,13 @@ def describe_first_contacts(result: FirstContacts) -> str:
 
 def plot_stage_funnel(result: StageFunnel, *, title: str | None = None) -> go.Figure:
     """Draw how many journeys rise to each stage, and the split of what comes next."""
-    theme, rows = theme_named(), result.table.to_dicts()
+    rows = result.table.to_dicts()
     stages = [row["stage"] for row in rows]
-    colours = stage_colours(stages, theme)
+    colours = stage_colours(stages)
     parts = (
-        ("further", "get further", theme.go_on),
-        ("done", "nothing left to reach", theme.still_open),
-        ("lost", "lost", theme.lost),
+        ("further", "get further", THEME.go_on),
+        ("done", "nothing left to reach", THEME.still_open),
+        ("lost", "lost", THEME.lost),
     )
     ramp = [colours[stage] for stage in stages]
     columns = [
@@ -201,7 +199,7 @@ def describe_stage_funnel(result: StageFunnel) -> str:
 
 def plot_funnel(result: Funnel, *, title: str | None = None) -> go.Figure:
     """Draw how many journeys get to each step and where they stop; open is apart from lost."""
-    theme, rows = theme_named(), result.table.sort("step").to_dicts()
+    rows = result.table.sort("step").to_dicts()
     counts = [
         ()
         if after is None or row["open_n"] is None
@@ -209,17 +207,17 @@ def plot_funnel(result: Funnel, *, title: str | None = None) -> go.Figure:
         for row, after in zip(rows, [*rows[1:], None], strict=True)
     ]
     looks = (
-        ("next step", theme.go_on),
-        ("goal, other way", theme.channels[3]),
-        ("still open", theme.still_open),
-        ("lost", theme.lost),
+        ("next step", THEME.go_on),
+        ("goal, other way", THEME.channels[3]),
+        ("still open", THEME.still_open),
+        ("lost", THEME.lost),
     )
     parts = []
     for i, (name, colour) in enumerate(looks):
         shares = [Span(n[i] / sum(n) if n and sum(n) else None) for n in counts]
         parts.append(Part(name, colour, shares, [share(s.value) for s in shares]))
     columns = [
-        _parts_of("journeys that get here", 0.9, rows, [theme.accent] * len(rows)),
+        _parts_of("journeys that get here", 0.9, rows, [THEME.accent] * len(rows)),
         _chances("rate from step before", 0.65, rows, "rate"),
         Split("then", 1.5, parts, whiskers=False),
     ]
@@ -256,7 +254,7 @@ def plot_waits(result: Waits, *, title: str | None = None) -> go.Figure:
         names,
         [
             Points(heading, 1.6, [_seconds(wait) for wait in waits], ranges, log=True),
-            _counts("moves", 1.0, rows, "n", [theme_named().flow] * len(rows)),
+            _counts("moves", 1.0, rows, "n", [THEME.flow] * len(rows)),
         ],
         [
             hover(name, plural(row["n"], "move"), f"median wait {within}")
@@ -299,7 +297,7 @@ def plot_paths(result: Paths, *, title: str | None = None) -> go.Figure:
     texts = [plotly_lines(*w[:_LINES]) + (" …" if len(w) > _LINES else "") for w in written]
     columns = [
         Texts("path", 1.7, texts),
-        _parts_of("journeys", 0.7, rows, [theme_named().accent] * len(rows)),
+        _parts_of("journeys", 0.7, rows, [THEME.accent] * len(rows)),
         _chances("reach the goal", 0.7, rows, "goal"),
     ]
     names = [str(number) for number in range(1, len(rows) + 1)]
@@ -366,8 +364,7 @@ def _of_scale(rows: Rows, name: str) -> list[str]:
 
 def plot_spectrum(result: Spectrum, *, title: str | None = None) -> go.Figure:
     """Draw how many answers are low, middle and high, group by group."""
-    theme = theme_named()
-    sides = {"low": theme.lost, "middle": theme.still_open, "high": theme.go_on}
+    sides = {"low": THEME.lost, "middle": THEME.still_open, "high": THEME.go_on}
     counts = {s: pl.col("n").filter(pl.col("side") == s).sum() for s in sides}
     grouped = result.table.group_by("scale", "group", maintain_order=True)
     rows = grouped.agg(all=pl.col("n").sum(), **counts).to_dicts()

@@ -19,7 +19,7 @@ from cxlib.figures.map_layout import (
     curve,
     ribbon,
 )
-from cxlib.figures.theme import Theme
+from cxlib.figures.theme import THEME
 from cxlib.markup import plotly_bold, plotly_lines, plotly_span, plotly_text
 
 _MARK_CHARACTER_PX = 8.2  # of 12 px bold
@@ -105,20 +105,20 @@ def bends(circles: Sequence[Circle], layout: MapLayout, marks: Sequence[Mark]) -
     }
 
 
-def name_labels(circles: Sequence[Circle], layout: MapLayout, theme: Theme) -> Trace:
+def name_labels(circles: Sequence[Circle], layout: MapLayout) -> Trace:
     """Names below the circles: always the same distance from the row, so that they line up."""
     drop = layout.largest_circle / 2 + 1
     return scatter(
         name="labels",
         x=[layout.spots[c.place][0] for c in circles],
         y=[layout.spots[c.place][1] + drop for c in circles],
-        text=[_label(layout.labels[c.place], c.note, theme) for c in circles],
+        text=[_label(layout.labels[c.place], c.note) for c in circles],
         mode="text",
         textposition="bottom center",
         textfont={
             "size": 12,
-            "color": [theme.muted if c.customers is None else theme.ink for c in circles],
-            "shadow": _halo(theme),
+            "color": [THEME.muted if c.customers is None else THEME.ink for c in circles],
+            "shadow": _halo(),
         },
         customdata=[place_key(c.place) for c in circles],
     )
@@ -128,7 +128,6 @@ def mark_labels(
     circles: Sequence[Circle],
     sizes: Mapping[Place, float],
     layout: MapLayout,
-    theme: Theme,
     marks: Sequence[Mark],
     ways: Bends,
 ) -> Trace:
@@ -152,7 +151,7 @@ def mark_labels(
         customdata=[place_key(place) for place, *_ in placed],
         mode="text",
         textposition=[position for *_, position, _ in placed],
-        textfont={"size": 12, "color": theme.finding, "shadow": _halo(theme)},
+        textfont={"size": 12, "color": THEME.finding, "shadow": _halo()},
     )
     return marks_trace | {"hoverinfo": "none"}  # a click leads on; the label says it all
 
@@ -215,14 +214,14 @@ def _free(box: Box, taken: Sequence[Box], page: Box) -> bool:
     )
 
 
-def _label(lines: Sequence[str], note: str, theme: Theme) -> str:
+def _label(lines: Sequence[str], note: str) -> str:
     name = plotly_lines(*map(plotly_text, lines))
     if not note:
         return name
     gap = "" if name.endswith("<br>") else "  "
-    return f"{name}{gap}{plotly_span(note, theme.muted)}"
+    return f"{name}{gap}{plotly_span(note, THEME.muted)}"
 
 
-def _halo(theme: Theme) -> str:
+def _halo() -> str:
     """Moves may run behind a name; a halo in the paper's colour keeps it readable."""
-    return ", ".join([f"0 0 2px {theme.paper}"] * 4 + [f"0 0 4px {theme.paper}"] * 3)
+    return ", ".join([f"0 0 2px {THEME.paper}"] * 4 + [f"0 0 4px {THEME.paper}"] * 3)

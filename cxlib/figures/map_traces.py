@@ -22,7 +22,7 @@ from cxlib.figures.map_labels import (
     place_key,
 )
 from cxlib.figures.map_layout import FEELING_AT, Felt, MapLayout, Place, lane_name, ribbon
-from cxlib.figures.theme import Theme, colour_at, colour_scale, faded
+from cxlib.figures.theme import THEME, colour_at, colour_scale, faded
 from cxlib.markup import plotly_bold, plotly_lines, plotly_span, plotly_text
 from cxlib.numbers import rating, sentence_case
 
@@ -53,7 +53,6 @@ class ColourKey(NamedTuple):
 def move_traces(
     moves: Sequence[Move],
     layout: MapLayout,
-    theme: Theme,
     *,
     selected: Place | None,
     found: Bends,
@@ -65,9 +64,9 @@ def move_traces(
         groups["found moves" if (move.source, move.target) in found else name].append(move)
     quiet = 0.42 if selected is None else 0.16
     looks = {
-        "moves": (theme.flow, quiet, 1.0 if selected is None else 0.45),
-        "chosen moves": (theme.accent, 0.72, 1.0),
-        "found moves": (theme.finding, 0.85, 1.0),
+        "moves": (THEME.flow, quiet, 1.0 if selected is None else 0.45),
+        "chosen moves": (THEME.accent, 0.72, 1.0),
+        "found moves": (THEME.finding, 0.85, 1.0),
     }
     largest = max((m.n for m in moves), default=1.0)
     heads: list[tuple[Move, tuple[float, float, float], str]] = []
@@ -92,7 +91,7 @@ def move_traces(
                 mode="lines",
                 fill="toself",
                 fillcolor=faded(colour, opacity),
-                line={"width": 0.6, "color": theme.paper},
+                line={"width": 0.6, "color": THEME.paper},
             )
         )
     arrows = scatter(
@@ -117,7 +116,6 @@ def move_traces(
 def circle_traces(
     circles: Sequence[Circle],
     layout: MapLayout,
-    theme: Theme,
     *,
     key: ColourKey,
     selected: Place | None,
@@ -130,12 +128,12 @@ def circle_traces(
         (c for c in circles if c.place in layout.spots), key=lambda c: -(c.customers or 0)
     )
     sizes = circle_sizes(shown, layout, SMALLEST)
-    rings = {m.place: theme.finding for m in marks if m.target is None}
+    rings = {m.place: THEME.finding for m in marks if m.target is None}
     if selected is not None:
-        rings[selected] = theme.accent
+        rings[selected] = THEME.accent
     ringed = [c.place for c in shown if c.place in rings]
     colours = [
-        theme.paper if c.value is None or not c.customers else colour_at(key.scale, c.value)
+        THEME.paper if c.value is None or not c.customers else colour_at(key.scale, c.value)
         for c in shown
     ]
     return [
@@ -159,18 +157,18 @@ def circle_traces(
                 "size": list(sizes.values()),
                 "color": colours,
                 "opacity": 1,
-                "line": {"width": 1.2, "color": theme.muted},
+                "line": {"width": 1.2, "color": THEME.muted},
             },
             customdata=[place_key(c.place) for c in shown],
         ),
-        _hatching([(layout.spots[c.place], sizes[c.place]) for c in shown if not c.ranked], theme),
-        name_labels(shown, layout, theme),
-        mark_labels(shown, sizes, layout, theme, marks, found),
-        _legend(theme, key),
+        _hatching([(layout.spots[c.place], sizes[c.place]) for c in shown if not c.ranked]),
+        name_labels(shown, layout),
+        mark_labels(shown, sizes, layout, marks, found),
+        _legend(key),
     ]
 
 
-def _hatching(circles: Sequence[tuple[tuple[float, float], float]], theme: Theme) -> Trace:
+def _hatching(circles: Sequence[tuple[tuple[float, float], float]]) -> Trace:
     """Lines across circles: chords, whose lengths are in pixels however wide the page is."""
     chords = [
         (x, y + down, 2 * math.sqrt(size**2 / 4 - down**2))
@@ -187,13 +185,13 @@ def _hatching(circles: Sequence[tuple[tuple[float, float], float]], theme: Theme
             "symbol": "line-ew-open",
             # plotly draws this one 1.4 times as long as it says
             "size": [length / 1.4 for *_, length in chords],
-            "color": theme.paper,
+            "color": THEME.paper,
             "line": {"width": 1.4},
         },
     )
 
 
-def feeling_traces(points: Sequence[Felt], hovers: Sequence[str], theme: Theme) -> list[Trace]:
+def feeling_traces(points: Sequence[Felt], hovers: Sequence[str]) -> list[Trace]:
     """Return the traces ``feeling`` (the rating curve, its intervals) and ``felt`` (the means)."""
     curve = scatter(
         hovers,
@@ -201,9 +199,9 @@ def feeling_traces(points: Sequence[Felt], hovers: Sequence[str], theme: Theme) 
         x=[p.x for p in points],
         y=[p.y for p in points],
         mode="lines+markers",
-        line={"color": faded(theme.accent, 0.5), "width": 1.5},
-        marker={"size": 7, "color": theme.accent},
-        error_y=whiskers([(p.y, p.high, p.low) for p in points], theme.muted, thickness=1, width=3),
+        line={"color": faded(THEME.accent, 0.5), "width": 1.5},
+        marker={"size": 7, "color": THEME.accent},
+        error_y=whiskers([(p.y, p.high, p.low) for p in points], THEME.muted, thickness=1, width=3),
     )
     means = scatter(
         name="felt",
@@ -212,7 +210,7 @@ def feeling_traces(points: Sequence[Felt], hovers: Sequence[str], theme: Theme) 
         mode="text",
         text=[rating(p.row["mean"]) for p in points],
         textposition="top center",
-        textfont={"size": 12, "color": theme.ink, "shadow": f"0 0 3px {theme.paper}"},
+        textfont={"size": 12, "color": THEME.ink, "shadow": f"0 0 3px {THEME.paper}"},
     )
     return [curve, means]
 
@@ -221,9 +219,9 @@ def _at(places: Sequence[Place], layout: MapLayout) -> dict[str, list[float]]:
     return {axis: [layout.spots[p][i] for p in places] for i, axis in enumerate("xy")}
 
 
-def _legend(theme: Theme, key: ColourKey) -> Trace:
+def _legend(key: ColourKey) -> Trace:
     """Nothing but the legend of the colours, below the map on the right."""
-    quiet = {"color": theme.muted}
+    quiet = {"color": THEME.muted}
     return scatter(
         name="legend",
         x=[None],
@@ -258,7 +256,6 @@ def _legend(theme: Theme, key: ColourKey) -> Trace:
 
 def grid(
     layout: MapLayout,
-    theme: Theme,
     *,
     channels: Mapping[str, str],
     stages: Mapping[str, str],
@@ -274,25 +271,25 @@ def grid(
     notes: list[dict[str, Any]] = []
     for i, stage in enumerate(layout.stages):
         if i % 2 == 0:
-            shapes.append(_box(i, 0, i + 1, layout.height, fillcolor=theme.band))
-        shapes.append(_box(i + 0.02, 0, i + 0.98, 4, fillcolor=stages.get(stage, theme.flow)))
+            shapes.append(_box(i, 0, i + 1, layout.height, fillcolor=THEME.band))
+        shapes.append(_box(i + 0.02, 0, i + 0.98, 4, fillcolor=stages.get(stage, THEME.flow)))
         text = plotly_bold(sentence_case(stage))
         if stage_notes.get(stage):
-            text = plotly_lines(text, plotly_span(stage_notes[stage], theme.muted, 12))
-        notes.append(note(text, theme.ink, size=14, x=i + 0.5, y=12, yanchor="top"))
+            text = plotly_lines(text, plotly_span(stage_notes[stage], THEME.muted, 12))
+        notes.append(note(text, THEME.ink, size=14, x=i + 0.5, y=12, yanchor="top"))
     gutter = {"xref": "paper", "x": 0, "xshift": 14 - GUTTER, "xanchor": "left", "align": "left"}
     if layout.feeling:
         where = gutter | {"y": FEELING_AT, "yanchor": "middle"}
-        notes.append(note(feeling, theme.ink, size=13) | where)
+        notes.append(note(feeling, THEME.ink, size=13) | where)
     for lane in layout.lanes:
-        line = {"line": {"width": 1, "color": theme.rule}, "layer": "below"}
+        line = {"line": {"width": 1, "color": THEME.rule}, "layer": "below"}
         ends = {"x0": 0, "x1": len(layout.stages), "y0": lane.top, "y1": lane.top}
         shapes.append({"type": "line"} | ends | line)
-        square = plotly_span("■", channels.get(lane.channel, theme.flow), 16)
+        square = plotly_span("■", channels.get(lane.channel, THEME.flow), 16)
         name = "<br>     ".join(map(plotly_text, lane_name(sentence_case(lane.channel))))
         where = gutter | {"y": (lane.top + lane.bottom) / 2, "yanchor": "middle"}
         hovered = {"hovertext": plotly_text(lane.channel)}
-        notes.append(note(f"{square} {name}", theme.ink, size=13) | where | hovered)
+        notes.append(note(f"{square} {name}", THEME.ink, size=13) | where | hovered)
     hidden = {"visible": False, "fixedrange": True}
     return {
         "shapes": shapes,

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from cxlib.figures.canvas import lay_out, named_axis, new_figure
-from cxlib.figures.theme import colour_scale, theme_named
+from cxlib.figures.theme import THEME, colour_scale
 from cxlib.figures.wording import based_on, estimate, told
 from cxlib.markup import hover
 from cxlib.numbers import duration, people, plural, share
@@ -119,7 +119,7 @@ def plot_step_matrix(result: StepMatrix, *, title: str | None = None) -> go.Figu
         columns=[str(step) for step in steps],
         headings=("", "number of the contact"),
     )
-    return figure.add_hline(y=contacts - 0.5, line={"color": theme_named().muted, "width": 1})
+    return figure.add_hline(y=contacts - 0.5, line={"color": THEME.muted, "width": 1})
 
 
 def describe_step_matrix(result: StepMatrix) -> str:
@@ -156,7 +156,6 @@ def _add_matrix(
     headings: tuple[str, str],
 ) -> go.Figure:
     """Add shares row by row, darker where they are larger; None where there is nothing."""
-    theme = theme_named()
     figure.add_heatmap(
         z=[[value or 0.0 for value in row] for row in shares],
         x=list(range(len(columns))),
@@ -170,7 +169,7 @@ def _add_matrix(
         hoverinfo="text",
         zmin=0,
         # From the paper's colour on, so that rare looks nearly like nothing.
-        colorscale=colour_scale((theme.paper, *theme.scale[:-1])),
+        colorscale=colour_scale((THEME.paper, *THEME.scale[:-1])),
         xgap=2,
         ygap=2,
         showscale=False,
@@ -179,7 +178,7 @@ def _add_matrix(
     down, across = ({"title": {"text": heading}} for heading in headings)
     return lay_out(
         figure,
-        plot_bgcolor=theme.band,
+        plot_bgcolor=THEME.band,
         yaxis=named_axis(rows, size=12, range=[len(rows) - 0.5, -0.5], **down),
         xaxis=named_axis(columns, size=12, tickangle=-40 if slanted else 0, **across),
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from cxlib.figures.canvas import new_figure
-from cxlib.figures.theme import text_on, theme_named
+from cxlib.figures.theme import THEME, text_on
 from cxlib.figures.wording import based_on, estimate
 from cxlib.markup import hover, plotly_text
 from cxlib.numbers import people, plural, share
@@ -21,7 +21,6 @@ _LEFT = "not drawn"
 
 def plot_path_tree(result: PathTree, *, title: str | None = None) -> go.Figure:
     """Draw the ways from a touchpoint, or to it: every branch as wide as its journeys."""
-    theme = theme_named()
     chain, parents, rows = [0], [-1], result.table.to_dicts()
     for number, row in enumerate(rows, start=1):
         del chain[int(row["step"]) :]
@@ -36,21 +35,21 @@ def plot_path_tree(result: PathTree, *, title: str | None = None) -> go.Figure:
             within[parents[number]] += values[number]
     whole = plural(result.journeys, "journey")
     # name, share, hover, key of a click, colour: ends as everywhere, what goes on in a quiet one
-    ends = {"goal": theme.go_on, "declined": theme.lost, "silent": theme.lost, None: theme.scale[0]}
+    ends = {"goal": THEME.go_on, "declined": THEME.lost, "silent": THEME.lost, None: THEME.scale[0]}
     nodes: list[tuple[str, str, str, str | None, str]] = [
-        (result.start, "", whole, None, theme.accent)
+        (result.start, "", whole, None, THEME.accent)
     ]
     for row in rows:
         of = (
             f"{plural(row['journeys'], 'journey')} of {people(row['of'])}: {estimate(row, 'share')}"
         )
         key = None if row["end"] else row["name"]
-        colour = ends.get(row["end"], theme.still_open)
+        colour = ends.get(row["end"], THEME.still_open)
         nodes.append((row["name"], share(row["share"]), hover(row["path"], of), key, colour))
     for number, rest in enumerate([v - w for v, w in zip(values, within, strict=True)]):
         if within[number] and rest > 0:
             part = share(rest / values[number])
-            nodes.append((_LEFT, part, hover(_LEFT, part), None, theme.band))
+            nodes.append((_LEFT, part, hover(_LEFT, part), None, THEME.band))
             parents.append(number)
             values.append(rest)
     names, shares, hovers, keys, colours = zip(*nodes, strict=True)
@@ -72,7 +71,7 @@ def plot_path_tree(result: PathTree, *, title: str | None = None) -> go.Figure:
             branchvalues="total",
             sort=False,
             tiling={"orientation": "h"} | ({} if result.forwards else {"flip": "x"}),
-            marker={"colors": colours, "line": {"color": theme.paper, "width": 2}},
+            marker={"colors": colours, "line": {"color": THEME.paper, "width": 2}},
             text=shares,
             texttemplate=[f"%{{label}}{'  <b>%{text}</b>' if part else ''}" for part in shares],
             textfont={"size": 13, "color": [text_on(colour) for colour in colours]},

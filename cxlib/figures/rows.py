@@ -23,7 +23,7 @@ from cxlib.figures.canvas import (
     shortened,
     whiskers,
 )
-from cxlib.figures.theme import Theme, faded, text_on, theme_named
+from cxlib.figures.theme import THEME, faded, text_on
 from cxlib.markup import plotly_span
 
 _ROW_PX, _HEAD_PX = 34, 30
@@ -58,7 +58,7 @@ class Column:
     heading: str
     width: float
 
-    def drawn(self, axis: str, hovers: list[str], theme: Theme) -> Drawn:
+    def drawn(self, axis: str, hovers: list[str]) -> Drawn:
         """Return its traces, and the range of its axis."""
         raise NotImplementedError
 
@@ -71,19 +71,19 @@ class Bars(Column):
     texts: Sequence[str]
     colours: Sequence[str]
 
-    def drawn(self, axis: str, hovers: list[str], theme: Theme) -> Drawn:
+    def drawn(self, axis: str, hovers: list[str]) -> Drawn:
         """Return its traces; at the right there is room for the figure beside the longest bar."""
         ends = [max(v for v in (s.value, s.high, 0.0) if v is not None) for s in self.spans]
         bars = _bar([s.value for s in self.spans], hovers, axis) | {
             "width": 0.56,
             "marker": {"color": list(self.colours), "line": {"width": 0}},
-            "error_x": whiskers(self.spans, theme.ink),
+            "error_x": whiskers(self.spans, THEME.ink),
         }
         longest = max(ends, default=1.0) or 1.0
         characters = max((len(text) for text in self.texts), default=0)
         room = 1 + 0.012 * characters * (3 if axis == "x" else 4)
         every = range(len(ends))
-        return [bars, _beside(ends, every, self.texts, axis, theme)], [0, longest * room]
+        return [bars, _beside(ends, every, self.texts, axis)], [0, longest * room]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Points(Column):
         """Rows that have a point."""
         return [i for i, s in enumerate(self.spans) if s.value is not None]
 
-    def drawn(self, axis: str, hovers: list[str], theme: Theme) -> Drawn:
+    def drawn(self, axis: str, hovers: list[str]) -> Drawn:
         """Return its traces, and a range with room for the figures."""
         rows = self.known
         if not rows:
@@ -121,21 +121,21 @@ class Points(Column):
         points = scatter(
             [hovers[i] for i in rows],
             mode="lines+markers" if self.aside else "markers",
-            line={"color": faded(theme.accent, 0.35), "width": 1.5},
+            line={"color": faded(THEME.accent, 0.35), "width": 1.5},
             x=[s.value for s in shown],
             y=rows,
             marker={
                 "size": 9,
-                "color": [self.colours[i] for i in rows] if self.colours else theme.accent,
+                "color": [self.colours[i] for i in rows] if self.colours else THEME.accent,
                 "line": {"width": 0},
             },
-            error_x=whiskers(shown, theme.ink),
+            error_x=whiskers(shown, THEME.ink),
             xaxis=axis,
         )
         if self.aside:
             room = 0.06 * ((most - least) or 1.0)
             return [points], [least - room, most + room]
-        traces = [points, _beside(ends, rows, [self.texts[i] for i in rows], axis, theme)]
+        traces = [points, _beside(ends, rows, [self.texts[i] for i in rows], axis)]
         if self.log:
             low, high = math.log10(max(least, 1e-9)), math.log10(most)
             width = max(high - low, 0.5)
@@ -166,7 +166,7 @@ class Split(Column):
     parts: Sequence[Part]
     whiskers: bool = True
 
-    def drawn(self, axis: str, hovers: list[str], theme: Theme) -> Drawn:
+    def drawn(self, axis: str, hovers: list[str]) -> Drawn:
         """Return its traces."""
         base, traces = [0.0] * len(hovers), []
         for part in self.parts:
@@ -178,7 +178,7 @@ class Split(Column):
                     "name": part.name,
                     "base": base,
                     "width": 0.62,
-                    "marker": {"color": part.colour, "line": {"width": 1, "color": theme.paper}},
+                    "marker": {"color": part.colour, "line": {"width": 1, "color": THEME.paper}},
                     "text": [text if v >= 0.012 * len(text) + 0.01 else "" for text, v in texts],
                     "textposition": "inside",
                     "insidetextanchor": "middle",
@@ -195,8 +195,8 @@ class Split(Column):
                     mode="markers",
                     x=[first[i].value for i in known],
                     y=known,
-                    marker={"size": 0.1, "color": theme.ink},
-                    error_x=whiskers([first[i] for i in known], theme.ink),
+                    marker={"size": 0.1, "color": THEME.ink},
+                    error_x=whiskers([first[i] for i in known], THEME.ink),
                     xaxis=axis,
                 )
             )
@@ -223,10 +223,10 @@ class Texts(Column):
 
     texts: Sequence[str]
 
-    def drawn(self, axis: str, hovers: list[str], theme: Theme) -> Drawn:
+    def drawn(self, axis: str, hovers: list[str]) -> Drawn:
         """Return its trace."""
         starts, every = [0.0] * len(self.texts), range(len(self.texts))
-        texts = _beside(starts, every, self.texts, axis, theme)
+        texts = _beside(starts, every, self.texts, axis)
         return [texts | {"text": self.texts, "hovertext": hovers, "hoverinfo": "text"}], [0, 1]
 
 
@@ -240,7 +240,6 @@ def plot_rows(
     subtitle: str,
 ) -> go.Figure:
     """Draw a list: its rows from top to bottom, its columns from left to right."""
-    theme = theme_named()
     figure = new_figure(sentence, title=title, subtitle=subtitle)
     top = int(figure.layout.margin.t) + _HEAD_PX
     margin = {
@@ -256,7 +255,7 @@ def plot_rows(
     for number, column in enumerate(columns, start=1):
         end = start + column.width / total
         axis = f"x{number if number > 1 else ''}"
-        traces, ends = column.drawn(axis, hovers, theme)
+        traces, ends = column.drawn(axis, hovers)
         figure.add_traces(traces)
         layout[axis.replace("x", "xaxis")] = {
             "domain": [start, min(end, 1)],
@@ -271,13 +270,13 @@ def plot_rows(
             marks = [f"{plotly_span('■', part.colour, 15)} {part.name}" for part in column.parts]
             title = "  ".join([f"{title}:" if title else "", *marks])
         headings.append(
-            note(title, theme.muted, x=start, xref="paper", xanchor="left", y=1)
+            note(title, THEME.muted, x=start, xref="paper", xanchor="left", y=1)
             | {"yref": "paper", "yanchor": "bottom", "yshift": 6, "align": "left"}
         )
         if isinstance(column, Points) and column.aside and column.known:
             margin["r"] = _ASIDE_PX * max(len(text) for text in column.texts)
             edge: dict[str, Any] = {"xref": "paper", "x": 1, "xanchor": "left", "xshift": 8}
-            asides = [note(column.texts[i], theme.ink, y=i, **edge) for i in column.known]
+            asides = [note(column.texts[i], THEME.ink, y=i, **edge) for i in column.known]
         if isinstance(column, Points) and column.like is not None:
             ends_of = {"x0": column.like, "x1": column.like, "y0": 0, "y1": 1}
             if column is columns[-1] and column.known and not column.aside:
@@ -285,7 +284,7 @@ def plot_rows(
                 margin["r"] += beyond * max(0.0, 1 - 3 * column.width / total)
             shapes.append(
                 {"type": "line", "xref": axis, "yref": "paper", "layer": "below"}
-                | {"line": {"width": 1.5, "color": theme.muted}}
+                | {"line": {"width": 1.5, "color": THEME.muted}}
                 | ends_of
             )
         start = end + _GAP / total
@@ -316,9 +315,7 @@ def _bar(values: Sequence[float | None], hovers: list[str], axis: str) -> Trace:
     }
 
 
-def _beside(
-    ends: Sequence[float], rows: Sequence[int], texts: Sequence[str], axis: str, theme: Theme
-) -> Trace:
+def _beside(ends: Sequence[float], rows: Sequence[int], texts: Sequence[str], axis: str) -> Trace:
     """Write a figure behind the end of every mark."""
     return scatter(
         mode="text",
@@ -326,7 +323,7 @@ def _beside(
         y=list(rows),
         text=[f"\N{NO-BREAK SPACE}\N{NO-BREAK SPACE}{text}" for text in texts],
         textposition="middle right",
-        textfont={"size": 12, "color": theme.ink},
+        textfont={"size": 12, "color": THEME.ink},
         cliponaxis=False,
         xaxis=axis,
     )

@@ -15,7 +15,6 @@ from functools import lru_cache
 from typing import Any
 
 from cxlib.contracts import UNMAPPED
-from cxlib.errors import UnknownNameError
 
 #: Given to every figure: no upload button, no logo, follow the width of the page.
 CONFIG: dict[str, Any] = {
@@ -30,7 +29,6 @@ CONFIG: dict[str, Any] = {
 class Theme:
     """The colours of one variant; every figure, card and dashboard takes its colours from here."""
 
-    name: str
     paper: str  #: behind everything
     band: str  #: quiet surface: every other stage, cards
     ink: str  #: text
@@ -49,7 +47,6 @@ class Theme:
 
 
 LIGHT = Theme(
-    name="light",
     paper="#ffffff",
     band="#f5f6f8",
     ink="#1b2530",
@@ -71,7 +68,6 @@ LIGHT = Theme(
 )
 
 DARK = Theme(
-    name="dark",
     paper="#12171c",
     band="#1a2127",
     ink="#e9edf0",
@@ -94,7 +90,6 @@ DARK = Theme(
 
 PRINT = replace(
     LIGHT,
-    name="print",
     band="#ffffff",
     ink="#000000",
     muted="#3d3d3d",
@@ -107,46 +102,21 @@ PRINT = replace(
     lost="#d98f4a",
 )
 
-THEMES: Mapping[str, Theme] = {theme.name: theme for theme in (LIGHT, DARK, PRINT)}
-
-_in_force = {"theme": LIGHT}
-
-
-def theme_named(name: str | None = None) -> Theme:
-    """Return the theme of that name; of none the one in force."""
-    if name is None:
-        return _in_force["theme"]
-    if name not in THEMES:
-        raise UnknownNameError("theme", name, THEMES)
-    return THEMES[name]
+THEME = LIGHT
+"""What figures are drawn in: a page that is dark swaps the colours."""
 
 
-def use_theme(name: str = "light") -> Theme:
-    """Put a theme (``light``, ``dark`` or ``print``) in force for the figures drawn from now on.
-
-    It also gives figures that are shown in a notebook the package's `CONFIG`, so that no figure
-    offers to upload itself.
-    """
-    _in_force["theme"] = theme = theme_named(name)
-    import plotly.io as pio
-
-    for renderer in ("plotly_mimetype", "notebook", "png", "svg"):
-        if renderer in pio.renderers and hasattr(pio.renderers[renderer], "config"):
-            pio.renderers[renderer].config = dict(CONFIG)
-    return theme
-
-
-def channel_colours(channels: Sequence[str], theme: Theme) -> dict[str, str]:
+def channel_colours(channels: Sequence[str]) -> dict[str, str]:
     """Return the colour of every channel: given all in the order of the map, always the same."""
-    return {name: theme.channels[i % len(theme.channels)] for i, name in enumerate(channels)}
+    return {name: THEME.channels[i % len(THEME.channels)] for i, name in enumerate(channels)}
 
 
-def stage_colours(stages: Sequence[str], theme: Theme) -> dict[str, str]:
+def stage_colours(stages: Sequence[str]) -> dict[str, str]:
     """Return the colour of every stage on the ramp from first to last; "unmapped" is grey."""
     ordered = [stage for stage in stages if stage != UNMAPPED]
     steps = max(len(ordered) - 1, 1)
-    colours = {stage: colour_at(theme.stages, i / steps) for i, stage in enumerate(ordered)}
-    return colours | {UNMAPPED: theme.still_open}
+    colours = {stage: colour_at(THEME.stages, i / steps) for i, stage in enumerate(ordered)}
+    return colours | {UNMAPPED: THEME.still_open}
 
 
 _STEPS = 300
@@ -236,10 +206,9 @@ def dark_twins(text: str) -> dict[str, str]:
 
 
 def light_dark(colour: str) -> str:
-    """Write a colour of the theme in force for a style sheet: it follows the reader's browser."""
-    if theme_named() is not LIGHT or dark_twin(colour) == colour:
-        return colour
-    return f"light-dark({colour}, {dark_twin(colour)})"
+    """Write a colour for a style sheet: it follows the reader's browser."""
+    dark = dark_twin(colour)
+    return colour if dark == colour else f"light-dark({colour}, {dark})"
 
 
 def _rgb(colour: str) -> tuple[int, int, int]:

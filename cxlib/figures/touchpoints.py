@@ -23,7 +23,7 @@ from cxlib.figures.map_traces import (
     grid,
     move_traces,
 )
-from cxlib.figures.theme import channel_colours, stage_colours, theme_named
+from cxlib.figures.theme import THEME, channel_colours, stage_colours
 from cxlib.figures.wording import estimate, named, of_whom, told
 from cxlib.markup import hover, plotly_lines, plotly_text
 from cxlib.numbers import day, people, plural, rating, scale_name, share
@@ -75,7 +75,6 @@ def plot_touchpoints(  # noqa: PLR0913
     """
     if colour_by not in COLOURS:
         raise UnknownNameError("measure to colour by", colour_by, COLOURS)
-    theme = theme_named()
     layout = positions or map_positions(result, feeling=feeling is not None)
     counted = f"{plural(result.customers, 'customer')} in {plural(result.journeys, 'journey')}, "
     until = f"observed until {day(result.observed_until)}"
@@ -110,24 +109,23 @@ def plot_touchpoints(  # noqa: PLR0913
     write = rating if colour_by == "rating" else share
     key = ColourKey(
         COLOURS[colour_by],
-        theme.loss_scale if colour_by == "lost" else theme.scale,
+        THEME.loss_scale if colour_by == "lost" else THEME.scale,
         {p: write(low + p * (high - low)) for p in (0.0, 0.5, 1.0)},
     )
     ways = bends(circles, layout, marks)
     figure.add_traces(
-        move_traces(moves, layout, theme, selected=selected, found=ways)
-        + circle_traces(circles, layout, theme, key=key, selected=selected, marks=marks, found=ways)
+        move_traces(moves, layout, selected=selected, found=ways)
+        + circle_traces(circles, layout, key=key, selected=selected, marks=marks, found=ways)
     )
     scale = "" if feeling is None else most_used(feeling)
     if feeling is not None:
         points = felt(layout, feeling.table.filter(scale=scale).to_dicts())
         hovers = told(feeling.columns, [p.row for p in points], "touchpoint")
-        figure.add_traces(feeling_traces(points, hovers, theme))
+        figure.add_traces(feeling_traces(points, hovers))
     page = grid(
         layout,
-        theme,
-        channels=channel_colours(result.channels, theme),
-        stages=stage_colours(result.stages, theme),
+        channels=channel_colours(result.channels),
+        stages=stage_colours(result.stages),
         stage_notes=_stage_notes(result),
         feeling=plotly_lines("How it feels", plotly_text(scale_name(scale))),
     )
@@ -139,7 +137,7 @@ def plot_touchpoints(  # noqa: PLR0913
         said = plotly_lines(said, left_out)
     corner = {"xref": "paper", "x": 0, "yref": "paper", "y": 0, "yshift": -14, "align": "left"}
     below = {"xanchor": "left", "yanchor": "top"}
-    page["annotations"].append(canvas.note(said, theme.muted) | corner | below)
+    page["annotations"].append(canvas.note(said, THEME.muted) | corner | below)
     top = figure.layout.margin.t
     return canvas.lay_out(
         figure,

@@ -71,9 +71,6 @@ def _draw_once() -> None:
     """Draw one figure: the first of a process loads what draws it, another second."""
     from plotly import graph_objects as go
 
-    from cxlib.figures.theme import use_theme
-
-    use_theme("light")
     font = {"color": "black", "size": 10}
     axis = {"title": {"text": "", "font": font}, "tickfont": font}
     marker = {"color": [0], "line": {"color": "black"}, "colorbar": {"title": {"text": ""}}}

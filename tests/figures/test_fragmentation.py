@@ -24,7 +24,7 @@ from cxlib.figures.fragmentation import (
     plot_finding_list,
     plot_findings,
 )
-from cxlib.figures.theme import LIGHT, theme_named, use_theme
+from cxlib.figures.theme import LIGHT
 
 
 @pytest.fixture
@@ -213,13 +213,6 @@ def test_a_finding_that_changes_sign_is_hollow_and_says_so(result):
     assert [key.split(">")[2] for key in hollow] == ["abandonment"]
     said = [a.text for a in figure.layout.annotations if a.text.endswith("unstable")]
     assert len(said) == 1
-
-
-def test_every_theme_draws_findings_in_its_own_red(result):
-    for name in ("dark", "print", "light"):
-        use_theme(name)
-        figure = plot_findings(result)
-        assert trace(figure, "findings").marker.color == theme_named(name).finding
 
 
 def test_long_names_leave_the_rows_of_the_matrix_their_height(result):

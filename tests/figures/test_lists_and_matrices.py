@@ -28,7 +28,6 @@ from cxlib.figures import (
     plot_waits,
 )
 from cxlib.figures.rows import Points, Span
-from cxlib.figures.theme import theme_named
 from cxlib.measures.transitions import Transitions
 
 ALL = [
@@ -176,7 +175,7 @@ def test_the_columns_of_the_step_matrix_add_up_to_all_journeys():
 def test_every_public_name_is_where_it_is_said_to_be():
     figures = importlib.import_module("cxlib.figures")
     names = [name for name in dir(figures) if not name.startswith("__")]
-    assert {"plot_touchpoints", "describe_waits", "use_theme"} <= set(names)
+    assert {"plot_touchpoints", "describe_waits"} <= set(names)
     for name in names:
         assert callable(getattr(figures, name)), name
     with pytest.raises(AttributeError, match="plot_nothing"):
@@ -186,6 +185,6 @@ def test_every_public_name_is_where_it_is_said_to_be():
 @pytest.mark.parametrize("text", ["0 (−25 to +21)", "+0.5 points (−25.0 to +20.8)"])
 def test_a_figure_beside_the_longest_whisker_is_not_cut_off(text):
     column = Points("difference", 1.0, [Span(0.0, -0.25, 0.208)], [text])
-    _, (start, end) = column.drawn("x", [""], theme_named("light"))
+    _, (start, end) = column.drawn("x", [""])
     # a third of the picture on a laptop is 300 px wide, a character 6.6
     assert 0.208 + len(text) * 6.6 / 300 * (end - start) < end

@@ -7,12 +7,12 @@ import plotly.graph_objects as go
 import plotly.io as pio
 import pytest
 
-from cxlib.errors import UnknownNameError
-from cxlib.figures import theme as themes
 from cxlib.figures.canvas import wrap
 from cxlib.figures.theme import (
     CONFIG,
-    THEMES,
+    DARK,
+    LIGHT,
+    PRINT,
     channel_colours,
     colour_at,
     contrast,
@@ -23,15 +23,10 @@ from cxlib.figures.theme import (
     luminance,
     stage_colours,
     text_on,
-    use_theme,
 )
 from cxlib.numbers import duration, people, plural, rating, share
 
-
-@pytest.fixture(autouse=True)
-def back_to_light():
-    yield
-    use_theme("light")
+THEMES = {"light": LIGHT, "dark": DARK, "print": PRINT}
 
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=list(THEMES))
@@ -93,34 +88,24 @@ def test_twins_are_found_in_every_way_a_figure_writes_a_colour():
     )
     assert dark_twins(text) == {light.muted: dark.muted, light.flow: dark.flow}
     assert light_dark(light.ink) == f"light-dark({light.ink}, {dark.ink})"
-    use_theme("dark")
-    assert light_dark(dark.ink) == dark.ink
+    assert light_dark("#123456") == "#123456", "a colour of nobody's theme is its own"
 
 
 def test_colours_belong_to_names_not_to_what_is_shown():
     theme = THEMES["light"]
-    everything = channel_colours(["ads", "web", "store"], theme)
+    everything = channel_colours(["ads", "web", "store"])
     assert everything["web"] == theme.channels[1]
-    stages = stage_colours(["awareness", "exploration", "unmapped"], theme)
+    stages = stage_colours(["awareness", "exploration", "unmapped"])
     assert stages["awareness"] == theme.stages[0]
     assert stages["exploration"] == theme.stages[1]
     assert stages["unmapped"] == theme.still_open
 
 
-def test_importing_changes_nothing_and_use_theme_only_what_it_says():
+def test_importing_changes_nothing():
     assert pio.templates.default == "plotly"
-    use_theme("dark")
-    assert pio.templates.default == "plotly"
-    assert themes.theme_named().name == "dark"
-    assert pio.renderers["plotly_mimetype"].config == CONFIG
     assert CONFIG["showSendToCloud"] is False
     assert CONFIG["displaylogo"] is False
     assert "layout" not in go.Figure().to_plotly_json()["layout"]
-
-
-def test_an_unknown_theme_is_refused_with_the_known_ones():
-    with pytest.raises(UnknownNameError, match="light, dark, print"):
-        use_theme("drak")
 
 
 def plain(text):

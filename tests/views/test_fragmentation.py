@@ -11,7 +11,6 @@ import polars as pl
 import pytest
 
 from cxlib.errors import UnknownNameError
-from cxlib.figures.theme import use_theme
 from cxlib.signals import SIGNALS
 from cxlib.views.fragmentation import view as fragmentation
 from cxlib.views.fragmentation.view import Fragmentation
@@ -51,8 +50,7 @@ def answers():
 
 @pytest.fixture
 def panel(answers):
-    yield Fragmentation(answers)
-    use_theme("light")
+    return Fragmentation(answers)
 
 
 def text(html):

@@ -16,7 +16,6 @@ from figure_results import PLACES, touchpoints, transitions
 from cxlib.errors import UnknownNameError, WorkspaceError
 from cxlib.figures.map_layout import Place
 from cxlib.figures.map_traces import place_key
-from cxlib.figures.theme import use_theme
 from cxlib.views import entry
 from cxlib.views.journey_map.view import JourneyMap
 from cxlib.views.shared.figure_widget import FigureWidget, plotly_script
@@ -65,8 +64,7 @@ def answers():
 
 @pytest.fixture
 def panel(answers):
-    yield JourneyMap(answers)
-    use_theme("light")
+    return JourneyMap(answers)
 
 
 def text(html):

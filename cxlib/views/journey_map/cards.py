@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from cxlib.figures.map_layout import Place
-from cxlib.figures.theme import channel_colours, light_dark, stage_colours, theme_named
+from cxlib.figures.theme import channel_colours, light_dark, stage_colours
 from cxlib.figures.wording import figures_of
 from cxlib.measures.touchpoints import Touchpoints
 from cxlib.views.journey_map import words
@@ -37,10 +37,9 @@ def touchpoint_cards(
     opened: Place | None = None,
 ) -> str:
     """Write the journey map as cards: one per stage, in it one line per touchpoint that opens."""
-    theme = theme_named()
-    colours = stage_colours(result.stages, theme)
+    colours = stage_colours(result.stages)
     facts = {row["stage"]: row for row in result.by_stage.iter_rows(named=True)}
-    channels = channel_colours(result.channels, theme)
+    channels = channel_colours(result.channels)
     stages = [
         {
             "name": stage,

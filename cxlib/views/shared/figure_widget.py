@@ -18,7 +18,7 @@ import anywidget
 import plotly.graph_objects as go
 import traitlets
 
-from cxlib.figures.theme import CONFIG, LIGHT, dark_twins, theme_named
+from cxlib.figures.theme import CONFIG, dark_twins
 from cxlib.views.shared import words
 from cxlib.views.shared.templates import render_block
 from cxlib.views.shared.words import FigureText
@@ -82,7 +82,7 @@ class FigureWidget(anywidget.AnyWidget):
             meta = figure.layout.meta
             self.alt = meta["alt"] if isinstance(meta, dict) and "alt" in meta else ""
             text = figure.to_json(validate=False)
-            self.dark = dark_twins(text) if theme_named() is LIGHT else {}
+            self.dark = dark_twins(text)
             self.figure = json.loads(text)
 
     def write_below(self, data: Callable[[], tuple[str, str]], **filled: str) -> None:

@@ -17,7 +17,6 @@ import polars as pl
 import traitlets
 
 from cxlib.errors import CxError
-from cxlib.figures.theme import use_theme
 from cxlib.numbers import day, plural
 from cxlib.results import Result
 from cxlib.views.shared import words
@@ -51,7 +50,6 @@ class View:
     """Style sheets of its own, on top of the one all views share."""
 
     def __init__(self, answers: Snapshot, *, live: bool = True) -> None:
-        use_theme("light")  # a page that is dark swaps the colours
         self.answers, self.live = answers, live
         self.widgets: dict[str, Any] = {}
         self._asked = lru_cache(_REMEMBERED)(self._ask)
