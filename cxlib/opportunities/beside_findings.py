@@ -116,14 +116,14 @@ def suspected(
                 f"{way}: {share(row['observed'])} {lost}, {share(row['expected'])} would be usual "
                 "in this stage",
                 f"suspected, n = {decimal(row['n'])}; touchpoints may differ so much by nature; "
-                "gain with its standard error",
+                "gain up to the limits of that",
                 int(row["affected"]),
                 row["target"] or row["source"],
                 **ends,
                 **gain,
                 gain_unit="conversions",
-                tier="conversions",
-                worth=row["low"],
+                tier="conversions" if row["low"] > 0 else "suspected",
+                worth=row["low"] or row["likely"],
                 ground="suspected",
                 signal=signal,
                 how_to_test=TRY,

@@ -29,9 +29,10 @@ from cxlib.signals import SIGNALS, signal_named
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
 
-TIERS = ("conversions", "spared", "measured", "largest", "hypothesis", "mended")
-"""What comes first: findings and suspected losses that gain conversions, other findings, what is
-measured to lie apart, what is only the largest of its kind, hypotheses, what is mended already."""
+TIERS = ("conversions", "spared", "measured", "suspected", "largest", "hypothesis", "mended")
+"""What comes first: findings that gain conversions, and suspected losses beyond natural variety,
+other findings, what is measured to lie apart, suspected losses within natural variety, what is only
+the largest of its kind, hypotheses, what is mended already."""
 
 
 @result
@@ -115,6 +116,9 @@ _COMPARE = (
     "Mend it for a random half of the customers and compare both halves; "
     "or watch it from the day of the change on."
 )
+_GAINS = tuple(PARTS)
+"""How the columns of what a line gains begin."""
+
 _KEEP = "Find out what was changed then, and keep it."
 _OF_GROUP = ("fewer of this group reach it than of the others", "described", TRY)
 _SAID = {
@@ -187,8 +191,9 @@ def list_priorities(
 
     What gains conversions comes first, findings and suspected losses, by the lower end of the gain;
     then other findings, by the customers they affect at least (of waits by the days they lose,
-    where these are fewer); then ratings and plans that are measured to lie apart; then, where
-    nothing is found, what is largest of its kind; then hypotheses. What is mended is last.
+    where these are fewer); then ratings and plans that are measured to lie apart; then what is lost
+    as naturally as not; then, where nothing is found, what is largest of its kind; then hypotheses.
+    What is mended is last, and gains nothing any more.
 
     Parameters
     ----------
@@ -241,6 +246,7 @@ def list_priorities(
         ends = pl.concat(places_called(workspace, line[end]) for end in ("target", "source"))
         line["effort"] = next((efforts[t] for t in ends["touchpoint"] if t in efforts), "unknown")
         if line["status"] == "mended":
+            line |= {name: None for name in line if name.startswith(_GAINS)}
             line["next_step"] = _KEEP
 
     def place(line: dict[str, Any]) -> tuple[Any, ...]:

@@ -3,7 +3,9 @@
 A touchpoint that nearly all reach by one way has no like handoff, and no finding can say how much
 of its loss is a fault. It is compared with the other touchpoints of its stage, as far as those
 differ among themselves, and a way also with the other ways to its target (both on the logit,
-weighted by precision). The gain is the excess times what the goal is likelier for those who go on.
+weighted by precision). The gain is the excess times what the goal is likelier for those who go on;
+its interval ends where another touchpoint of the stage may lie by nature, and begins at 0 for what
+lies within that.
 """
 
 from __future__ import annotations
@@ -24,11 +26,17 @@ Flags = NDArray[np.bool_]
 
 LEAST_N, LEAST_PEERS, LEAST_GAIN, _FEW = 50, 3, 0.01, 30
 """Contacts that say something; touchpoints of a stage that say what is usual there; and the part of
-all conversions that the lower end of the gain has to be to be worth a suspicion; and contacts by
+all conversions that the likely gain has to be to be worth a suspicion; and contacts by
 other ways from which on these say something."""
 
 _APART, _WAYS = {"leave": 0.35, "aside": 0.5}, 0.3
 """How much touchpoints of a stage differ at least by nature, and ways to one of them (logits)."""
+
+_LIMIT = 3.0
+"""Errors apart that touchpoints may be by nature: of fifteen that are judged for both kinds of loss
+one lies further above in one log of 25."""
+
+_SUMS = ("affected", "gain", "likely", "low", "high")
 
 _RARE, _LESS = 0.02, 0.5
 """What is expected to go aside at least; and how much less likely the goal is there."""
@@ -69,8 +77,8 @@ def find_suspects(moves: Moves, planned: Collection[tuple[str, str]] = ()) -> li
     list of dict
         ``source``, ``target`` (None: by all ways), ``kind`` (leave, aside; late: they leave in a
         long wait; unplanned: instead of the planned handoff), ``n`` contacts, ``observed``,
-        ``expected``, ``affected``, and ``gain`` in conversions with ``low`` and ``high``, one
-        standard error apart from it; the largest lower end first.
+        ``expected``, ``affected``, and ``gain`` in conversions: ``likely`` at one standard error,
+        ``low`` and ``high`` at the limits of natural variety; the largest lower end first.
     """
     seen = _count(moves)
     found: dict[tuple[str, str | None], dict[str, Any]] = {}
@@ -82,16 +90,16 @@ def find_suspects(moves: Moves, planned: Collection[tuple[str, str]] = ()) -> li
             for row in _speaking(seen, kind, here, peers, planned):
                 told = found.setdefault((row["source"], row["target"]), row)
                 if told is not row:  # some leave, and others go aside
-                    for name in ("affected", "gain", "low", "high"):
+                    for name in _SUMS:
                         told[name] += row[name]
     goals = seen.counts[..., len(seen.names)].sum()
-    worth = [row for row in found.values() if row["low"] >= LEAST_GAIN * goals]
+    worth = [row for row in found.values() if row["likely"] >= LEAST_GAIN * goals]
     named = {row["target"] for row in worth}
     told_of = [row for row in worth if row["target"] or row["source"] not in named]
     for row in told_of:
-        for name in ("affected", "gain", "low", "high"):
+        for name in _SUMS:
             row[name] *= moves.scale
-    return sorted(told_of, key=lambda row: (-row["low"], row["source"]))
+    return sorted(told_of, key=lambda row: (-row["low"], -row["likely"], row["source"]))
 
 
 def _count(moves: Moves) -> _Contacts:
@@ -134,8 +142,8 @@ def _speaking(
     from_one = counts[:-1].sum(1).max() > _ONE_WAY * counts.sum()
     too = counts[:, seen.losses["aside"][here]].sum() > _TOO * counts[:, -1].sum()
     of_plan = bool(targets) and from_one and too
-    clearest = max((way["low"] for way in ways), default=0.0)
-    if whole is None or (ways and clearest >= _MOST * whole["low"] and not of_plan):
+    clearest = max((way["likely"] for way in ways), default=0.0)
+    if whole is None or (ways and clearest >= _MOST * whole["likely"] and not of_plan):
         yield from ways
         return
     if kind == "aside":  # to look once more is no fault, unless more leave as well
@@ -218,20 +226,22 @@ def _judge(
     cases = float(counts[out].sum())
     mean, variance = usual
     error = float(np.sqrt(variance + _logit(cases, n)[1]))
-    expected, high, low = (1 / (1 + np.exp(-mean - k * error)) for k in (0, -1, 1))
-    if cases <= n * low:
+    expected, likely, high, low = (
+        1 / (1 + np.exp(-mean - k * error)) for k in (0, 1, -_LIMIT, _LIMIT)
+    )
+    if cases <= n * likely:
         return None
     gone, stay = counts * out, counts * ~out
     worth = stay @ seen.ahead / max(stay.sum(), 1.0) - gone @ seen.ahead / cases
     if worth <= 0:
         return None
-    gains = {"gain": expected, "low": low, "high": high}
+    gains = {"gain": expected, "likely": likely, "low": low, "high": high}
     return {
         "n": n,
         "observed": cases / n,
         "expected": float(expected),
-        "affected": cases - n * float(low),
-        **{name: float((cases - n * share) * worth) for name, share in gains.items()},
+        "affected": cases - n * float(likely),
+        **{name: max(float((cases - n * share) * worth), 0.0) for name, share in gains.items()},
     }
 
 

@@ -237,8 +237,7 @@ def _results(chain: Chain, shares: Floats, seconds: Floats, moves: Moves) -> dic
     """Conversions, value, time to the goal, service contacts: of all, and without each bucket."""
     states = shares.shape[-2] - 1
     visited = visits(shares)
-    converting = end_shares(shares)[..., 0]
-    worth = divide(chain.amounts, chain.moves)
+    reached = _reached(chain, shares)
     wait = np.nan_to_num(divide(seconds, chain.moves))
     left = np.eye(states) - shares[..., 1:, :states]
     ahead = np.linalg.solve(left, shares[..., 1:, states, None])[..., 0]  # chance of the goal
@@ -249,11 +248,19 @@ def _results(chain: Chain, shares: Floats, seconds: Floats, moves: Moves) -> dic
     of_state = np.zeros(states, dtype=bool)
     for p in np.flatnonzero(helps.to_numpy()):
         of_state[np.unique(chain.states[:, p])] = True
-    return {
-        "conversions": converting * chain.journeys,
-        "value": expected_sums(shares, np.nan_to_num(worth)) * chain.journeys,
-        "time": divide((visited * spent).sum(axis=-1), converting) / 3_600,
+    hours = divide((visited * spent).sum(axis=-1) * chain.journeys, reached["conversions"]) / 3_600
+    return reached | {
+        "time": hours,
         "service_contacts": (visited * of_state).sum(axis=-1) * chain.journeys,
+    }
+
+
+def _reached(chain: Chain, shares: Floats) -> dict[str, Floats]:
+    """Conversions and value."""
+    worth = np.nan_to_num(divide(chain.amounts, chain.moves))
+    return {
+        "conversions": end_shares(shares)[..., 0] * chain.journeys,
+        "value": expected_sums(shares, worth) * chain.journeys,
     }
 
 
@@ -436,10 +443,10 @@ def _model_error(
     if change.kind == "mend" and change.error and change.rate is not None:
         for rate in (change.rate - change.error, change.rate + change.error):
             other = replace(change, rate=float(np.clip(rate, 0, 1)))
-            shifted.append(_results(chain, *_apply(chain, moves, other), moves))
+            shifted.append(_reached(chain, _apply(chain, moves, other)[0]))
     if pairs is not None:
-        before = _results(pairs, transition_shares(pairs.moves), pairs.seconds, moves)
-        after = _results(pairs, *_apply(pairs, moves, change), moves)
+        before = _reached(pairs, transition_shares(pairs.moves))
+        after = _reached(pairs, _apply(pairs, moves, change)[0])
     ways = _ways_apart(moves, chain, change) if change.kind in ("add", "move_traffic") else 0.0
     each = float(np.nan_to_num(divide(start["value"], start["conversions"]))[0])
     found = {}

@@ -58,7 +58,7 @@ def test_what_leaves_on_the_only_way_to_a_step_is_named_with_what_it_costs(step)
     assert first["expected"] == pytest.approx(0.1, abs=0.01)
     # thirty more of a hundred leave, and of those who go on 0.9 a step would have come to the goal
     lost = 10_000 * 0.9**step * 0.3 * 0.9 ** (PAY - 1 - step)
-    assert first["low"] < lost < first["high"]
+    assert 0 < first["low"] < lost < first["high"]
     assert first["gain"] == pytest.approx(lost, rel=0.02)
 
 
@@ -98,3 +98,10 @@ def test_company_contacts_and_losses_of_the_map_are_not_compared_with_the_others
     ended = moves.places.with_columns(is_lost=pl.Series(named))
     for told in (sent, ended):
         assert find_suspects(Moves(moves.table, moves.starts, moves.waits, told, None)) == []
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_lies_within_the_natural_variety_of_a_stage_may_gain_nothing(seed):
+    rng = np.random.default_rng(seed)
+    own = {step: 0.12 * float(np.exp(rng.normal(0, 0.35))) for step in range(1, PAY)}
+    assert all(row["low"] == 0 < row["gain"] for row in find_suspects(funnel(leave=own)))

@@ -10,6 +10,7 @@ from cxlib.statistics.attribution import (
     HALF_LIFE,
     METHODS,
     Paths,
+    _exchangeable,
     credit_shares,
     noise_null,
 )
@@ -193,3 +194,38 @@ def test_a_null_that_permuted_journeys_would_call_persons_channels() -> None:
         alone += bool((noise_null(single, draws=59).p <= 0.05).any())
     assert called <= 5  # 1 expected
     assert alone >= 15
+
+
+def together(seed: int, journeys: int = 2_500) -> Paths:
+    """Channel 0 works; channel 1 is met where it is, and does nothing."""
+    rng = np.random.default_rng(seed)
+    plain = world(seed, journeys)
+    beside = rng.random(journeys)[plain.path] < 0.4
+    channel = np.where(beside, rng.integers(0, 2, len(plain.path)), 2 + plain.channel % 3)
+    met = np.bincount(plain.path, channel == 0, minlength=journeys) > 0
+    chance = np.where(met, 0.3, 0.12)
+    return replace(plain, channel=channel, converted=rng.random(journeys) < chance)
+
+
+def test_what_is_met_together_with_what_works_is_not_called_different() -> None:
+    found = [noise_null(together(s), draws=99).p <= 0.05 for s in range(12)]
+    assert sum(p[0] for p in found) >= 11
+    # 0.6 of 12 expected; asked without what else was met, all of them
+    assert sum(p[1:].any() for p in found) <= 3
+
+
+def test_outcomes_change_among_those_who_met_what_is_given_as_often_and_as_the_last() -> None:
+    paths = world(5, 800, a_customer=1.6)
+    for rows, group in _exchangeable(paths, [2, 4]):
+        assert (np.diff(group) >= 0).all()
+        for one in (2, 4):
+            ends = [*paths.first[1:], len(paths.channel)]
+            met = [
+                tuple(
+                    (min(int((of == one).sum()), 2), bool(of[-1] == one))
+                    for of in (paths.channel[paths.first[r] : ends[r]] for r in own)
+                )
+                for own in rows
+            ]
+            for chosen in np.unique(group):
+                assert len({m for m, g in zip(met, group, strict=True) if g == chosen}) == 1
