@@ -36,8 +36,9 @@ from cxlib.store import Workspace
 from cxlib.store.selection import Selection
 from cxlib.store.walk import around, changes
 
-LEVEL = 0.05
-"""How seldom a log of pure noise may call any channel different."""
+LEVEL = 0.03
+"""How seldom a log of pure noise calls any channel different: so that it stays below one of twenty
+also where few logs are looked at."""
 
 MOST_PERMUTED = 40_000
 """Journeys that the noise null is worked out from; of larger logs a part of the customers."""
@@ -320,4 +321,4 @@ def _null(paths: Paths, *, draws: int) -> NoiseNull:
         paths.bucket[chosen],
         paths.channels,
     )
-    return noise_null(kept, draws=draws)
+    return noise_null(kept, draws=draws, level=LEVEL)
