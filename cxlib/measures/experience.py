@@ -98,16 +98,11 @@ def measure_experience_curve(
             stage=pl.Series([stages[place[i]] if i in place else None for i in range(len(names))]),
         )
         cells = cells.filter(pl.col("n") > 0)
-        mean = tuple(cells[c].to_numpy() for c in ("mean", "mean_low", "mean_high"))
-        here, before = (tuple(m[part] for m in mean) for part in (slice(1, None), slice(-1)))
-        step = np.array(difference_of_rates(here, before))  # type: ignore[arg-type]
+        means = cells.select("mean", "mean_low", "mean_high")
+        step = difference_of_rates(*(part.to_numpy().T for part in (means, means.shift())))  # type: ignore[arg-type]
         columns = zip(("change", "change_low", "change_high"), step, strict=True)
-        rows += cells.with_columns(
-            numbers(np.append(np.nan, values)).alias(name) for name, values in columns
-        ).to_dicts()
-    return ExperienceCurve(
-        table=ExperienceCurve.tables["table"].frame(rows),
-    )
+        rows += cells.with_columns(numbers(v).alias(name) for name, v in columns).to_dicts()
+    return ExperienceCurve(table=ExperienceCurve.tables["table"].frame(rows))
 
 
 @result
@@ -290,9 +285,7 @@ def measure_consistency(
     q = false_discovery_rate([row["p"] for row in rows])
     found = [row | {"q": float(value)} for row, value in zip(rows, q, strict=True)]
     found.sort(key=lambda row: (row["p"], row["scale"], row["level"], row["name"]))
-    return Consistency(
-        table=Consistency.tables["table"].frame(found),
-    )
+    return Consistency(table=Consistency.tables["table"].frame(found))
 
 
 def _compare_channels(survey: Survey, channels: list[str]) -> Iterator[dict[str, Any]]:

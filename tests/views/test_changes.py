@@ -1,5 +1,6 @@
 """What changed since an earlier snapshot, as both dashboards end with it."""
 
+import json
 import re
 import shutil
 from html import unescape
@@ -135,3 +136,17 @@ def test_the_home_page_is_a_brief_with_the_change_of_each_number(snapshot):
     assert 'href="journey_map.html"' in index
     assert "Where customers get lost" in index
     assert "<script" not in index
+
+
+def test_the_home_page_leaves_a_snapshot_of_another_version_alone(snapshot, tmp_path: Path):
+    folder = tmp_path / "published" / snapshot.folder.name
+    shutil.copytree(snapshot.folder, folder)
+    newest = Snapshot.open(folder)
+    put_back(newest, OLDER)
+    file = folder.parent / OLDER / "first_contacts.json"
+    told = [one | {"within": None} for one in json.loads(file.read_text("utf-8"))]
+    file.write_text(json.dumps(told), "utf-8")
+    said = text(write_home(newest).split("</style>")[1])
+    assert "of journeys reach the goal" in said
+    assert " points (" not in said
+    assert "1 Jan 2025" not in said

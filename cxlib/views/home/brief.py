@@ -43,6 +43,10 @@ def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) ->
     details = findings_of(snapshot)
     earlier = next(iter(earlier_snapshots(snapshot).values()), None)
     older = None if earlier is None else Snapshot.open(earlier.folder)
+    try:
+        changed = {} if older is None else key_changes(older, snapshot)
+    except CxError:  # published by another version: nothing is said of it
+        earlier, older, changed = None, None, {}
     actions = actions_of(snapshot, details)
     sure = [row for row in actions if row["finding"] is not None]
     mended = [r["status"] == "mended" or r["finding"]["affected_until"] is not None for r in sure]
@@ -66,7 +70,7 @@ def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) ->
         said=above.removesuffix("."),
         said_address=link_to_finding(details, worst[0], way) if details and worst else "",
         figures=[(n, figure, way(*_LEADS_TO[n])) for n, figure in key_figures(snapshot).items()],
-        key_changes={} if older is None else key_changes(older, snapshot),
+        key_changes=changed,
         found=[_finding(details, row, way, above=above) for row in found[:_FINDINGS]],
         more=max(len(found) - _FINDINGS, 0),
         more_address=way("priorities", {}),
