@@ -74,7 +74,8 @@ def find_inner_list(rows: pl.DataFrame) -> str | None:
 def raw_texts(table: RawTable) -> tuple[pl.DataFrame, int]:
     """Return the rows that are looked at, all of them text, and how many there are."""
     height = int(table.frame.select(pl.len()).collect().item())
-    some = replace(table, frame=table.frame.gather_every(-(-height // ROWS) or 1))
+    every = -(-height // ROWS)
+    some = replace(table, frame=table.frame.gather_every(every)) if every > 1 else table
     rows = some.collect(pl.exclude(LINE, POSITION).cast(pl.String))
     bare, long = pl.all().str.strip_chars().str.len_bytes(), pl.all().str.len_bytes()
     odd = rows.select(((bare < long) | (bare == 0)).any()).row(0)
