@@ -173,6 +173,18 @@ def stated_spread(deviation: Floats, variance: Floats, *, default: float, units:
     return float(np.sqrt(share * found + (1 - share) * default**2))
 
 
+def drawn_spread(deviation: Floats, variance: Floats, *, default: float) -> float:
+    """Natural spread as the bulk shows it, drawn to a stated default by what it cannot tell.
+
+    A unit tells as much of the spread as of its variance is not chance, squared: of a share that
+    hardly anybody shows, what units seem to differ by is mostly the error of that estimate.
+    """
+    found = natural_spread(deviation, variance) ** 2
+    most = max(found, default**2)
+    told = float(((most / (most + variance)) ** 2).sum())
+    return float(np.sqrt((told * found + STATED_FOR * default**2) / (told + STATED_FOR)))
+
+
 def median(values: Floats) -> float:
     """The median; numpy's own takes longer than the rest of what it is needed for."""
     ends = [(len(values) - 1) // 2, len(values) // 2]
