@@ -466,9 +466,7 @@ def _middle(info: Floats, first: Codes, last: Codes) -> Codes:
     return np.minimum(half, last)
 
 
-def _natural(
-    z: Floats, tries: Floats | float, units: Floats | float, natural: Floats
-) -> Floats:
+def _natural(z: Floats, tries: Floats | float, units: Floats | float, natural: Floats) -> Floats:
     """Two-sided p value of a change, for as many dates as differ by nature (`natural_p`)."""
     raised = _NATURAL * (np.asarray(tries) / DATES) ** 0.5
     return np.minimum(1.0, raised * 2 * natural_p(z, units, natural))
