@@ -379,7 +379,11 @@ def clearest(s: Series, noise: Noise) -> Changes:
         # what was mended looks like drift at the date since when it was broken
         stretch = Changes(*map(np.concatenate, zip(*parts, strict=True)))
         stretch = _against_drift(s, stretch, noise)
-        other = stretch.p < best.p / 10
+        # so far out no law is to be trusted to tell the two apart but one with a heavy tail
+        dated, mended = (
+            np.maximum(x.chance, _natural(x.z, x.tries, noise.units, 1.0)) for x in (best, stretch)
+        )
+        other = mended < dated / 10
         best = Changes(*(np.where(other, x, y) for x, y in zip(stretch, best, strict=True)))
     return best
 
@@ -466,7 +470,9 @@ def _middle(info: Floats, first: Codes, last: Codes) -> Codes:
     return np.minimum(half, last)
 
 
-def _natural(z: Floats, tries: Floats | float, units: Floats | float, natural: Floats) -> Floats:
+def _natural(
+    z: Floats, tries: Floats | float, units: Floats | float, natural: Floats | float
+) -> Floats:
     """Two-sided p value of a change, for as many dates as differ by nature (`natural_p`)."""
     raised = _NATURAL * (np.asarray(tries) / DATES) ** 0.5
     return np.minimum(1.0, raised * 2 * natural_p(z, units, natural))
