@@ -167,10 +167,26 @@ def stated_spread(deviation: Floats, variance: Floats, *, default: float, units:
 
     Only their median is asked, and more than the default is not believed: most may be broken.
     """
-    found = _spread_at(deviation, variance, 0.5) if len(deviation) >= 3 else default**2
-    found = min(found, default**2)
-    share = units / (units + STATED_FOR) if len(deviation) >= 3 else 0.0
-    return float(np.sqrt(share * found + (1 - share) * default**2))
+    if len(deviation) < 3:
+        return default
+    found = min(_spread_at(deviation, variance, 0.5), default**2)
+    return _drawn(found, units, default)
+
+
+def drawn_spread(deviation: Floats, variance: Floats, *, default: float) -> float:
+    """Natural spread as the bulk shows it, drawn to a stated default by what it cannot tell.
+
+    A unit tells as much of the spread as of its variance is not chance, squared: of a share that
+    hardly anybody shows, what units seem to differ by is mostly the error of that estimate.
+    """
+    found = natural_spread(deviation, variance) ** 2
+    most = max(found, default**2)
+    told = float(((most / (most + variance)) ** 2).sum())
+    return _drawn(found, told, default)
+
+
+def _drawn(found: float, told: float, default: float) -> float:
+    return float(np.sqrt((told * found + STATED_FOR * default**2) / (told + STATED_FOR)))
 
 
 def median(values: Floats) -> float:

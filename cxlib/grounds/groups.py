@@ -40,7 +40,7 @@ from cxlib.grounds.comparing import (
     spread_over_customers,
     tail_of_counts,
 )
-from cxlib.grounds.expectation import natural_spread, stated_spread, tail_scale, weighted_median
+from cxlib.grounds.expectation import drawn_spread, stated_spread, tail_scale, weighted_median
 from cxlib.grounds.judged import name_units, natural_p, tell_effects
 from cxlib.grounds.kinds import UNITS, Counts, Ground, Judged, Signal, Unit
 
@@ -204,7 +204,8 @@ def _usual(signal: Signal, found: Mapping[Unit, Compared]) -> tuple[dict[str, fl
     centred = effect - np.array([own.get(v, 0.0) for v in told.value])
     scale = 1.0 if signal.family == "share" else told.sd
     if many:
-        return own, max(LEAST_SPREAD * scale, natural_spread(centred, variance)), True
+        shown = drawn_spread(centred, variance, default=default)
+        return own, max(LEAST_SPREAD * scale, shown), True
     # one broken place is many transitions: only their median is asked. Where one value stands out,
     # the others are better by as much: such a unit tells nothing
     clear = np.abs(centred) / np.sqrt(variance + default**2)

@@ -114,15 +114,18 @@ def say_day(day: date) -> str:
     return f"{day.day} {day:%B %Y}"
 
 
-def natural_p(z: Floats | float, units: Floats | float = 0) -> Floats:
+def natural_p(
+    z: Floats | float, units: Floats | float = 0, natural: Floats | float = 1.0
+) -> Floats:
     """One-sided p value of a deviation in natural spreads, which so many units have told.
 
     Student's t with as many degrees of freedom, `_STATED` at least: natural variety is
-    heavy-tailed.
+    heavy-tailed. Chance is not: where only a share of the variance is ``natural``, there are more.
+    Satterthwaite (1946), doi:10.2307/3002019
     """
     from scipy.special import stdtr
 
-    freedom = np.maximum(np.subtract(units, 1), _STATED)
+    freedom = np.maximum(np.subtract(units, 1), _STATED) / np.maximum(np.square(natural), 1e-6)
     return np.asarray(stdtr(freedom, np.negative(z)), dtype=np.float64)
 
 

@@ -34,7 +34,7 @@ from cxlib.grounds.cases import (
     take,
 )
 from cxlib.grounds.comparing import LEAST_CASES, tail_of_counts
-from cxlib.grounds.expectation import median, natural_spread, stated_spread
+from cxlib.grounds.expectation import drawn_spread, median, stated_spread
 from cxlib.grounds.judged import name_units, natural_p, say_day, tell_effects
 from cxlib.grounds.kinds import UNITS, Ground, Judged, Signal, Unit
 
@@ -317,7 +317,7 @@ def usual_change(whole: Series, default: float) -> float:
         effect, variance = -before[fair] / exact[fair], whole.variance[fair] / exact[fair]
         units = len(effect)
         found.append(
-            natural_spread(effect, variance)
+            drawn_spread(effect, variance, default=default)
             if units >= ENOUGH_UNITS
             else stated_spread(effect, variance, default=default, units=units)
         )
@@ -379,7 +379,11 @@ def clearest(s: Series, noise: Noise) -> Changes:
         # what was mended looks like drift at the date since when it was broken
         stretch = Changes(*map(np.concatenate, zip(*parts, strict=True)))
         stretch = _against_drift(s, stretch, noise)
-        other = stretch.p < best.p / 10
+        # so far out no law is to be trusted to tell the two apart but one with a heavy tail
+        dated, mended = (
+            np.maximum(x.chance, _natural(x.z, x.tries, noise.units, 1.0)) for x in (best, stretch)
+        )
+        other = mended < dated / 10
         best = Changes(*(np.where(other, x, y) for x, y in zip(stretch, best, strict=True)))
     return best
 
@@ -418,7 +422,8 @@ def _best(
     z = np.abs(apart) / np.sqrt(variance + noise.tau**2)
     chance = np.minimum(1.0, tries * 2 * ndtr(-by_chance[rows, at]))
     chance, usual = np.where(fair.any(1), chance, np.inf), np.full(len(at), noise.tau)
-    p, tried = np.maximum(chance, _natural(z, tries, noise.units)), np.full(len(at), tries)
+    natural = _natural(z, tries, noise.units, noise.tau**2 / (variance + noise.tau**2))
+    p, tried = np.maximum(chance, natural), np.full(len(at), tries)
     return Changes(ends[0][at], ends[1][at], apart, variance, z, chance, p, usual, tried)
 
 
@@ -453,7 +458,8 @@ def _against_drift(s: Series, best: Changes, noise: Noise) -> Changes:
     own = (_PRIOR_UNITS * noise.tau**2 + told * clearest) / (_PRIOR_UNITS + told)
     own = np.maximum(own, min(noise.least, noise.tau) ** 2)
     z = np.abs(best.apart) / np.sqrt(best.variance + own)
-    natural = _natural(z, best.tries, noise.units + told * noise.by_unit)
+    units = noise.units + told * noise.by_unit
+    natural = _natural(z, best.tries, units, own / (best.variance + own))
     return best._replace(z=z, p=np.maximum(best.chance, natural), usual=np.sqrt(own))
 
 
@@ -464,10 +470,12 @@ def _middle(info: Floats, first: Codes, last: Codes) -> Codes:
     return np.minimum(half, last)
 
 
-def _natural(z: Floats, tries: Floats | float, units: Floats | float) -> Floats:
-    """Two-sided p value of a change, for as many dates as differ by nature."""
+def _natural(
+    z: Floats, tries: Floats | float, units: Floats | float, natural: Floats | float
+) -> Floats:
+    """Two-sided p value of a change, for as many dates as differ by nature (`natural_p`)."""
     raised = _NATURAL * (np.asarray(tries) / DATES) ** 0.5
-    return np.minimum(1.0, raised * 2 * natural_p(z, units))
+    return np.minimum(1.0, raised * 2 * natural_p(z, units, natural))
 
 
 def _tell(part: Arrivals, signal: Signal, unit: Unit, series: Series, changes: Changes) -> Judged:

@@ -181,7 +181,6 @@ PING_PONG = Signal(
         around="environments",
         places=of_customers,
         sources=of_customers,
-        units=("transition",),
     ),
     judge=judge_ping_pong,
     settings=lambda part: judge_shorter(part, judge_ping_pong),

@@ -8,8 +8,8 @@ from scipy.stats import betabinom
 from cxlib.grounds.additive import AdditiveModel, Block, Cells, add_up
 from cxlib.grounds.cells import Grid, share_frame
 from cxlib.grounds.comparing import tail_of_counts
-from cxlib.grounds.expectation import Expectation, natural_spread
-from cxlib.grounds.judged import Z95
+from cxlib.grounds.expectation import Expectation, drawn_spread, natural_spread
+from cxlib.grounds.judged import Z95, natural_p
 from cxlib.grounds.strata import fit_strata
 
 
@@ -137,6 +137,32 @@ def test_natural_spread_is_what_bisection_finds(size, spread):
     assert natural_spread(deviation, variance) == pytest.approx(
         bisect_spread(deviation, variance), abs=1e-9
     )
+
+
+def test_what_chance_blurs_tells_no_natural_spread():
+    rng = np.random.default_rng(5)
+    blurred, shown = [], []
+    for _ in range(40):
+        variance = np.full(12, 0.8)
+        deviation = rng.normal(0, np.sqrt(variance + 0.15**2))
+        blurred.append(drawn_spread(deviation, variance, default=0.15))
+        shown.append(natural_spread(deviation, variance))
+    assert np.quantile(shown, 0.75) > 0.4, "an estimate that is nothing but its error"
+    assert np.quantile(blurred, 0.75) < 0.2
+    clear = np.full(200, 0.01)
+    deviation = rng.normal(0, np.sqrt(clear + 0.4**2))
+    assert drawn_spread(deviation, clear, default=0.15) == pytest.approx(0.4, rel=0.1)
+
+
+@pytest.mark.parametrize("natural", [0.1, 0.5, 1.0])
+def test_p_values_hold_where_part_of_the_variance_is_estimated(natural):
+    """Chance is known, the natural part comes from 41 units: the tail is as heavy as that makes."""
+    rng = np.random.default_rng(2)
+    size = 400_000
+    estimate = natural * rng.chisquare(40, size) / 40
+    z = rng.normal(size=size) / np.sqrt(1 - natural + estimate)
+    p = natural_p(z, 41, estimate / (1 - natural + estimate))
+    assert (p < 1e-3).mean() == pytest.approx(1e-3, abs=2e-4)  # four standard errors
 
 
 @pytest.mark.parametrize("family", ["share", "mean"])

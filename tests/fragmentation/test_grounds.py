@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
+from scipy.special import stdtr
 from scipy.stats import betabinom
 
 from cxlib.arrivals.arrivals import count_frames
@@ -17,7 +18,15 @@ from cxlib.grounds.comparing import Arms, compare_arms, design_effect
 from cxlib.grounds.expectation import STATED_FOR
 from cxlib.grounds.groups import Compared, _usual
 from cxlib.grounds.like import MIN_LIKE, judge_like
-from cxlib.grounds.past import Noise, Series, _read_series, clearest
+from cxlib.grounds.past import (
+    _NATURAL,
+    _STRETCHES,
+    DATES,
+    Noise,
+    Series,
+    _read_series,
+    clearest,
+)
 from cxlib.map_model import PlannedHandoff
 from cxlib.periods import choose_periods
 from cxlib.signals import SIGNALS
@@ -227,6 +236,41 @@ def test_what_lasts_is_a_date():
     shares[:, 20:] = 0.24
     found = clearest(series(shares), Noise(np.ones(1), tau=0.15, units=20))
     assert (found.start[0], found.end[0]) == (20, 52)
+
+
+def test_a_stretch_that_chance_blurs_more_than_nature_has_no_heavy_tail():
+    shares = np.full((1, 52), 0.1)
+    shares[:, 20:44] = 0.24
+    noise = Noise(np.ones(1), tau=0.1, units=4)
+    found = clearest(series(shares, n=24), noise)
+    own = found.usual[0] ** 2
+    share = own / (own + found.variance[0])
+    assert share < 0.5, "most of it is chance"
+    heavy = 2 * _NATURAL * (_STRETCHES / DATES) ** 0.5 * stdtr(40, -found.z[0])
+    assert found.p[0] < heavy / 3
+    assert found.p[0] >= found.chance[0]
+
+
+def test_a_group_is_sent_back_at_a_place_that_many_ways_lead_to():
+    dice = np.random.default_rng(1)
+    rows = []
+    for customer in range(1_500):
+        mobile, day = int(dice.random() < 0.15), float(dice.uniform(0, 90))
+        came_from = int(dice.choice([0, 1, 2, 3, 5, 6]))
+        back = dice.random() < (0.5 if mobile else 0.15)
+        next_ = came_from if back else int(dice.choice([p for p in range(7) if p != came_from]))
+        for number, place in enumerate((came_from, 4, next_)):
+            at = START + timedelta(days=day + number)
+            rows.append((customer, at, place, mobile))
+    schema = {"customer": pl.UInt32, "occurred_at": pl.Datetime("us", "UTC")}
+    schema |= {"place": pl.UInt16, "segment": pl.UInt16}
+    log = pl.DataFrame(rows, schema=schema, orient="row").sort("customer", "occurred_at")
+    table = judge(log, signals=["ping_pong"], grounds=["groups"]).table
+    mobile = table.filter(pl.col("value") == "mobile")
+    assert mobile["unit"].to_list() == ["place"], "of no single way there are enough"
+    row = mobile.row(0, named=True)
+    assert (row["source"], row["finding"]) == ("page 4", True)
+    assert row["low"] <= 0.35 <= row["high"]
 
 
 def test_what_nothing_is_known_before_is_left_out_from_the_first_contact_on():
