@@ -186,7 +186,8 @@ def _account(rows: pl.DataFrame, columns: Mapping[str, Column], customer: str) -
     rows that have it.
     """
     for column in columns.values():
-        if column.name == customer or not column.says("person") or column.share > 0.98:
+        is_id = column.says("person") and column.says("id")  # a last name is that of many people
+        if column.name == customer or not is_id or column.share > 0.98:
             continue
         told = same_people(rows.lazy(), column.name, customer).collect()
         several = rows.select(column.name, customer).drop_nulls()[customer].n_unique()

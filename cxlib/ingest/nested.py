@@ -276,15 +276,14 @@ def column_at(name: str, there: list[str]) -> pl.Expr | None:
     if name in there:
         return pl.col(name).cast(pl.String)
     parts = name.split(".")
-    for cut in range(len(parts) - 1, 0, -1):
-        column, path = ".".join(parts[:cut]), parts[cut:]
+    cuts = [(".".join(parts[:cut]), parts[cut:]) for cut in range(len(parts) - 1, 0, -1)]
+    for column, path in cuts:
         if column in there:
             found = partial(_at_path, path=path)
             return pl.col(column).cast(pl.String).map_batches(found, return_dtype=pl.String)
-        # Keys of the list that holds the contacts stand by their own names.
-        if (own := ".".join(path)) in there:
-            return pl.col(own).cast(pl.String)
-    return None
+    # Keys of the list that holds the contacts stand by their own names.
+    own = next((key for _, path in cuts if (key := ".".join(path)) in there), None)
+    return None if own is None else pl.col(own).cast(pl.String)
 
 
 def _product(cells: pl.Series, decimal: str | None) -> pl.Series:

@@ -663,3 +663,21 @@ def test_a_device_of_two_people_stays_nobodys(tmp_path: Path) -> None:
     )
     found = read_events(tmp_path, asked).events.collect().sort("occurred_at")
     assert found["customer"].to_list() == ["u1", "u2", "d"]
+
+
+def test_a_path_into_a_list_is_not_the_key_of_the_same_name_outside(tmp_path: Path) -> None:
+    paths, found = proposed(tmp_path, CASES["conversations_with_parts_inside"][0]())
+    people = set(read_events(paths, found).events.collect()["customer"])
+    assert people == {f"contact{i}" for i in range(12)}
+
+
+def test_people_of_one_last_name_stay_apart(tmp_path: Path) -> None:
+    names = ["Recipient Email", "Recipient Last Name", "Touchpoint", "Start Date"]
+    last = ["Berg", "Ito", "Roy", "Sax", "Tal"]
+    rows = [
+        [f"c{c.customer}@x.example", last[c.customer % 5] if k % 9 else "", c.what, second(c.at)]
+        for k, c in enumerate(contacts())
+    ]
+    paths, found = proposed(tmp_path, {"answers.csv": text([names, *rows])})
+    assert found.names_of("customer") == ("Recipient Email",)
+    assert read_events(paths, found).checked().customers == 12
