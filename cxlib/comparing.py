@@ -27,12 +27,12 @@ from cxlib.columns import (
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.measures.touchpoints import Touchpoints, measure_touchpoints
 from cxlib.numbers import decimal, plural
-from cxlib.results import Result, of_workspace, result
+from cxlib.results import Result, answers, of_workspace, result
 from cxlib.store import Workspace
 from cxlib.store.engines import Count as Counting
 from cxlib.store.engines import Frames, count_here
 from cxlib.store.selection import Selection
-from cxlib.summary import summarise
+from cxlib.summary import Summary, summarise
 from cxlib.where import Where
 
 ALL = "all together"
@@ -167,6 +167,8 @@ def compare(
 
 
 _HERE, _ELSEWHERE = "here", "elsewhere"
+_MOST_VALUES, _MOST_PLACES = 12, 2**16
+_NAMED = {"environment": Label("its name"), "value": Label("its value")}
 
 
 def _measure(
@@ -190,27 +192,107 @@ def _touchpoints_in(workspace: Workspace, where: Where) -> Touchpoints:
     if value not in known[name]:
         raise UnknownNameError(f"value of {name}", value, known[name])
     rest = replace(where, environment=None).of(workspace) or Selection()
-    places = workspace.places
-    channels, count = places["channel"], len(places)
+    channels = workspace.places["channel"]
     here = pl.col(column).cast(pl.String) == value
     if rest.channel is not None:
         here &= pl.lit(channels == rest.channel).gather(pl.col("place").cast(pl.UInt32))
-    told = pl.when(here).then("place").otherwise(pl.col("place") + count).cast(pl.UInt16)
-
-    def run(paths: Sequence[Path], counting: Counting) -> list[Frames]:
-        return count_here(paths, lambda rows: counting(rows.with_columns(place=told)), at_once=2)
-
-    both = pl.concat(
-        places.with_columns(pl.col("place") + n * count, channel=pl.lit(side))
-        for n, side in enumerate((_HERE, _ELSEWHERE))
-    ).cast(pl.Schema(places.schema))
-    scope = replace(workspace.scope, places=both)
-    summary = summarise(workspace, run=run, scope=scope)
+    summary = _counted_apart(workspace, pl.when(here).then(0).otherwise(1), (_HERE, _ELSEWHERE))
     found = measure_touchpoints(summary, where=replace(rest, channel=_HERE))
     named = pl.lit(channels).gather(pl.col("place").cast(pl.UInt32))
     return replace(
         found, table=found.table.with_columns(channel=named), by_channel=found.by_channel.clear()
     )
+
+
+def _counted_apart(workspace: Workspace, side: pl.Expr, sides: Sequence[str]) -> Summary:
+    """Count every place once for each side that a contact may be on: a channel of its own."""
+    places = workspace.places
+    told = (pl.col("place") + side * len(places)).cast(pl.UInt16)
+
+    def run(paths: Sequence[Path], counting: Counting) -> list[Frames]:
+        return count_here(paths, lambda rows: counting(rows.with_columns(place=told)), at_once=2)
+
+    apart = pl.concat(
+        places.with_columns(pl.col("place") + n * len(places), channel=pl.lit(name))
+        for n, name in enumerate(sides)
+    ).cast(pl.Schema(places.schema))
+    return summarise(workspace, run=run, scope=replace(workspace.scope, places=apart))
+
+
+@result
+class Environments(Result):
+    """What `measure_environments` returns."""
+
+    whole: pl.DataFrame
+
+    title = "Touchpoints by environment"
+    tables = Tables(
+        table=Columns(
+            "one row per environment, its value, and touchpoint, in the order of the map",
+            **_NAMED,
+            **Touchpoints.tables["table"],
+        ),
+        whole=Columns("all contacts in an environment", **_NAMED, **Touchpoints.tables["whole"]),
+    )
+
+
+@answers(Environments)
+def measure_environments(workspace: Workspace, *, where: Selection | None = None) -> Environments:
+    """Measure the touchpoints in every environment by itself, as `compare` does of one.
+
+    Of each environment column the values with most contacts are measured, at most 12.
+
+    Parameters
+    ----------
+    where
+        Segment to look at; all by default.
+
+    Raises
+    ------
+    InputError
+        The log has no environments.
+    """
+    if not (counted := _environments(workspace)):
+        raise InputError("the log has no environments: name their columns in the journey map")
+    channel = pl.lit(workspace.places["channel"]).gather(pl.col("place").cast(pl.UInt32))
+    tables: dict[str, list[pl.DataFrame]] = {"table": [], "whole": []}
+    for name, (values, summary) in counted.items():
+        for number, value in enumerate(values):
+            there = replace(where or Selection(), channel=f"{number}")
+            found = measure_touchpoints(summary, where=there)
+            called = {"environment": pl.lit(name), "value": pl.lit(value)}
+            first = pl.col("place") - number * len(workspace.places)
+            table = found.table.with_columns(place=first.cast(pl.UInt16))
+            tables["table"].append(table.with_columns(**called, channel=channel))
+            tables["whole"].append(found.whole.with_columns(**called))
+    made = {n: pl.concat(frames).to_dicts() for n, frames in tables.items()}
+    table, whole = (Environments.tables[n].frame(rows) for n, rows in made.items())
+    return Environments(table=table, whole=whole)
+
+
+def _environments(workspace: Workspace) -> dict[str, tuple[list[str], Summary]]:
+    """The commonest values of every environment column, and the log counted by them."""
+
+    def count() -> dict[str, tuple[list[str], Summary]]:
+        found = {}
+        for name in environments_of(workspace):
+            column = pl.col(f"environment.{name}").cast(pl.String)
+            seen = workspace.store().select(column.alias("value")).drop_nulls()
+            sizes = (
+                seen.group_by("value")
+                .len()
+                .collect()
+                .sort(["len", "value"], descending=[True, False])
+            )
+            most = min(_MOST_VALUES, _MOST_PLACES // max(len(workspace.places), 1) - 1)
+            values = sizes["value"].head(most).to_list()
+            if values:
+                side = column.replace_strict(values, range(len(values)), default=len(values))
+                sides = [f"{number}" for number in range(len(values) + 1)]
+                found[name] = values, _counted_apart(workspace, side, sides)
+        return found
+
+    return workspace.keep("environments", workspace.log_folder / "places.parquet", count)
 
 
 def environments_of(workspace: Workspace) -> dict[str, list[str]]:

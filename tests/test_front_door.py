@@ -16,6 +16,7 @@ import pytest
 import cxlib as cx
 from cxlib.cli.app import app
 from cxlib.fragmentation.findings import Findings
+from cxlib.publish import publish
 from cxlib.simulate.sample import write_sample
 from cxlib.summary import Selection
 
@@ -249,23 +250,42 @@ touchpoints:
 """
 
 
-def test_contacts_of_an_environment_go_on_to_contacts_of_none(tmp_path):
+def build_versions(folder, customers):
     lines = ["who,when,what,version"]
-    for n in range(40):
+    for n in range(customers):
         version, day = ("old" if n % 2 else "new"), 1 + n % 20
         lines.append(f"c{n},2025-03-{day:02}T10:00:00Z,page,{version}")
         if n % 4 != 1:  # half of those on the old version do not pay
             lines.append(f"c{n},2025-03-{day:02}T12:00:00Z,pay,")
     lines.append("late,2025-06-01T10:00:00Z,pay,")
-    (tmp_path / "log.csv").write_text("\n".join(lines), "utf-8")
-    (tmp_path / "map.yaml").write_text(VERSIONS, "utf-8")
-    log = cx.build(cx.read_log(tmp_path / "log.csv", map=tmp_path / "map.yaml"), tmp_path / "ws")
+    (folder / "log.csv").write_text("\n".join(lines), "utf-8")
+    (folder / "map.yaml").write_text(VERSIONS, "utf-8")
+    return cx.build(cx.read_log(folder / "log.csv", map=folder / "map.yaml"), folder / "ws")
+
+
+def test_contacts_of_an_environment_go_on_to_contacts_of_none(tmp_path):
+    log = build_versions(tmp_path, 40)
     new, old = (cx.Where(environment={"version": name}) for name in ("new", "old"))
     found = cx.compare(log, new, old).table.filter(what="look, page, app")
     both = {row["figure"]: (row["first"], row["second"]) for row in found.to_dicts()}
     assert both["customers"] == both["contacts"] == (20, 20)
     assert both["go_on"] == pytest.approx((1, 0.5))
     assert both["lost"] == pytest.approx((0, 0.5))
+
+
+def test_environments_are_published_and_put_side_by_side(tmp_path):
+    log = build_versions(tmp_path, 4000)
+    shown = publish(log, answers=("touchpoints", "environments"))
+    new, old = (("version", name) for name in ("new", "old"))
+    found = shown.compare("touchpoints", None, None, environments=(new, old)).table
+    page = {r["figure"]: r for r in found.filter(what="look, page, app").to_dicts()}
+    assert page["customers"]["first"] == page["customers"]["second"] == 2000
+    assert page["lost"]["first"] <= 0.01
+    assert page["lost"]["second"] == pytest.approx(0.5, abs=0.03)
+    with pytest.raises(cx.CxError, match="Did you mean 'version: new'"):
+        shown.compare("touchpoints", None, None, environments=(("version", "nwe"), old))
+    with pytest.raises(cx.CxError, match="nothing to compare"):
+        shown.compare("touchpoints", None, None, environments=(new, new))
 
 
 def test_an_environment_has_the_contacts_in_it(ws):

@@ -6,7 +6,7 @@ file with a small script that shows it. No figure and no sentence is made anew f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,12 +23,19 @@ make_callable(__name__, "cxlib.front.sharing")
 
 
 def export_dashboard(
-    snapshot: Snapshot, view: str, out: Path | str, *, progress: Callable[[str], None] | None = None
+    snapshot: Snapshot,
+    view: str,
+    out: Path | str,
+    *,
+    beside: Mapping[str, str] | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Path:
     """Write a dashboard of a snapshot as one HTML file (3 MB), to a folder or a file ``….html``.
 
     It holds the finished answer of every filter (where their combinations are more than
     `cxlib.export.recording.MOST_TOGETHER`, of every filter alone) and asks no host for anything.
+    `beside` are the files of the dashboards that lie in one folder with it and its ``index.html``:
+    it leads to them.
     UnknownNameError, InputError: it is not published, or the file cannot be written.
     """
     from cxlib.export.page import write_page
@@ -46,7 +53,9 @@ def export_dashboard(
         # Before the work, which takes a while.
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-        text = write_page(record(made(snapshot), progress=progress), snapshot, view=view)
+        text = write_page(
+            record(made(snapshot), progress=progress), snapshot, view=view, beside=beside or {}
+        )
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error

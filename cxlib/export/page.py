@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -18,7 +19,8 @@ from markupsafe import Markup
 from cxlib.export import texts
 from cxlib.export.recording import Recording, Slot, Values, is_hidden, is_own, walk
 from cxlib.publish import Snapshot
-from cxlib.serve.texts import DARK_COLOURS, LIGHT_COLOURS, SITE
+from cxlib.serve.texts import DARK_COLOURS, LIGHT_COLOURS, SITE, VIEWS
+from cxlib.views import entry
 from cxlib.views.shared.figure_widget import plotly_script
 from cxlib.views.shared.templates import environment
 
@@ -28,7 +30,9 @@ _NOSCRIPT = re.compile(r"<noscript>.*?</noscript>", re.DOTALL)
 _HEADING = re.compile(r"<h1[^>]*>(.*?)</h1>", re.DOTALL)
 
 
-def write_page(recording: Recording, snapshot: Snapshot, *, view: str) -> str:
+def write_page(
+    recording: Recording, snapshot: Snapshot, *, view: str, beside: Mapping[str, str]
+) -> str:
     """Return the file of a dashboard that was recorded from a snapshot."""
     panel, script = recording.panel.widget, _script(recording)
     numbers = {id(widget): number for number, widget in enumerate(walk(panel))}
@@ -37,6 +41,8 @@ def write_page(recording: Recording, snapshot: Snapshot, *, view: str) -> str:
         policy=Markup(_policy(script)),
         title=Markup(_title(recording)) or view,
         site=SITE,
+        views=[(entry(name).title, file, name == view) for name, file in beside.items()],
+        views_label=VIEWS,
         style=Markup(_read(_SHARED / "cx.css") + _read(_HERE / "export.css")),
         published=snapshot.line(),
         light=LIGHT_COLOURS,

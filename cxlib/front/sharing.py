@@ -133,9 +133,11 @@ def export(
         if name not in VIEWS:
             raise UnknownNameError("dashboard", name, VIEWS)
     chosen = views or [name for name in VIEWS if snapshot.shows(name)]
-    written = [export_dashboard(snapshot, name, folder, progress=progress) for name in chosen]
+    files = {name: f"{name}.html" for name in chosen}
+    written = [
+        export_dashboard(snapshot, name, folder, beside=files, progress=progress) for name in chosen
+    ]
     index = Path(folder) / "index.html"
-    files = {name: path.name for name, path in zip(chosen, written, strict=True)}
     index.write_text(write_index(snapshot, files), encoding="utf-8")
     return [index, *written]
 

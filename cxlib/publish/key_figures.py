@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -47,6 +47,13 @@ def said_lines(backlog: pl.DataFrame, details: FindingDetails | None) -> list[di
     return lines
 
 
+def is_mended(line: Mapping[str, Any]) -> bool:
+    """Whether what a line (of `said_lines`) was found for is over: nothing is left to gain."""
+    found = line["finding"]
+    over = found is not None and found.get("affected_until") is not None
+    return bool(line["status"] == "mended" or over)
+
+
 def _said_bands(details: FindingDetails | None) -> list[dict[str, Any]]:
     return [] if details is None else [b for b in details.bands.to_dicts() if b["sentence"]]
 
@@ -72,7 +79,7 @@ def key_figures(snapshot: Snapshot) -> dict[str, str]:
 def key_changes(older: Snapshot, newer: Snapshot) -> dict[str, str]:
     """Write how the four numbers differ from an earlier snapshot of the same journey map.
 
-    ``+120``, ``+1.2 points (−0.3 to +2.6)``; intervals as in `compare_snapshots`.
+    ``+120``, ``+1.2 points (−0.3 to +2.6)``, ``unchanged``; intervals as in `compare_snapshots`.
     """
     if older.manifest["journey_map"]["name"] != newer.manifest["journey_map"]["name"]:
         return {}
@@ -81,6 +88,8 @@ def key_changes(older: Snapshot, newer: Snapshot) -> dict[str, str]:
 
 
 def _change(name: str, before: dict[str, Any], after: dict[str, Any]) -> str:
+    if after == before:
+        return "unchanged"
     value = after["value"] - before["value"]
     if name == "customers":
         return signed(value)

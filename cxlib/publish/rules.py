@@ -225,6 +225,12 @@ _LINES = (
         plain=("by",),
     ),
     Published(
+        "environments",
+        "cxlib.comparing:measure_environments",
+        keep_hidden=True,
+        weights={"whole": "whole"},
+    ),
+    Published(
         "comments",
         at={"group": "touchpoint"},
         by_segment=False,

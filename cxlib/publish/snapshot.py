@@ -283,18 +283,53 @@ class Snapshot:
         return read_answer(self.folder, name, result, numbered.index(wanted), where)
 
     def compare(
-        self, measure: str, first: Selection | None, second: Selection | None
+        self,
+        measure: str,
+        first: Selection | None,
+        second: Selection | None,
+        *,
+        environments: tuple[Segment, Segment] = (None, None),
     ) -> Comparison:
         """Put the published answers of two selections side by side, with the difference.
 
-        Of a channel its row in ``by_channel`` is compared. UnknownNameError, InputError: one of
-        them is not published, or both are the same.
+        Of a channel its row in ``by_channel`` is compared; `environments` (name and value) are
+        those of the contacts of either side, over the whole time, of touchpoints alone.
+        UnknownNameError, InputError: one of them is not published, or both are the same.
         """
         from cxlib.comparing import side_by_side
 
-        if first == second:
+        if (first, environments[0]) == (second, environments[1]):
             raise InputError("both parts are the same: there is nothing to compare")
-        return side_by_side(*(self._part(measure, where) for where in (first, second)))
+        sides = zip((first, second), environments, strict=True)
+        one, two = (
+            self._part(measure, where) if around is None else self._around(where, around)
+            for where, around in sides
+        )
+        return side_by_side(one, two)
+
+    def _around(self, where: Selection | None, environment: tuple[str, str]) -> Any:
+        """Return the touchpoints in an environment, as published."""
+        segment, period, channel = (
+            getattr(where, name, None) for name in ("segment", "period", "channel")
+        )
+        if period is not None:
+            raise InputError("environments are published for the whole time only.")
+        there = [pl.col("environment") == environment[0], pl.col("value") == environment[1]]
+        around = self.table("environments", segment=segment)
+        if around.whole.filter(there).is_empty():
+            known = around.whole.select(pl.format("{}: {}", "environment", "value")).to_series()
+            raise UnknownNameError("published environment", ": ".join(environment), known)
+        table, whole = (
+            frame.filter(there).drop("environment", "value")
+            for frame in (around.table, around.whole)
+        )
+        if channel is not None:
+            table, whole = table.filter(channel=channel), whole.clear()
+        found = self.table("touchpoints", segment=segment)
+        names = ("stage", "touchpoint", "channel")
+        places = found.table.select("place", *names)
+        table = table.drop("place").join(places, on=names).select(found.table.columns)
+        return replace(found, where=where, table=table, whole=whole)
 
     def _part(self, measure: str, where: Selection | None) -> Any:
         """Return a published answer; of one channel the row of all its contacts together."""

@@ -8,6 +8,7 @@ from looking import overflow, violations
 from playwright.sync_api import Browser, Page, expect
 
 from cxlib.export import export_dashboard, recording
+from cxlib.front.sharing import export
 from cxlib.publish import Snapshot
 
 DRAWN = "() => document.querySelector('.cx-map .js-plotly-plot .main-svg') !== null"
@@ -153,3 +154,20 @@ def test_without_scripts_the_words_are_there(opened, browser: Browser, file: Pat
     assert "handoffs break" in text
     assert "customers affected" in text
     assert "save the file and open it in a browser" in text
+
+
+def test_what_was_exported_together_leads_home_and_from_view_to_view(
+    browser: Browser, sample_workspace: Path, tmp_path: Path
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recording, "MOST_TOGETHER", 1)
+        export(sample_workspace, tmp_path, views=["priorities", "paths"])
+    page = browser.new_page()
+    page.goto((tmp_path / "priorities.html").as_uri())
+    expect(page.locator(".cx-views [aria-current=page]")).to_have_text("What to do first")
+    page.get_by_role("link", name="Which ways they take").click()
+    page.wait_for_url("**/paths.html")
+    page.locator(".cx-home").click()
+    page.wait_for_url("**/index.html")
+    expect(page.locator(".cx-brief-said")).to_be_visible()
+    page.close()

@@ -1,6 +1,8 @@
 """Two parts of what was published side by side: chosen, compared, and said to be the same."""
 
 from dataclasses import replace
+from datetime import date
+from types import SimpleNamespace
 from typing import ClassVar
 
 import polars as pl
@@ -116,3 +118,36 @@ def test_what_is_known_of_nobody_is_not_offered():
     offered = Compare(Unknown()).figures
     assert "lost" not in offered
     assert "go_on" in offered
+
+
+class InPlaces(Answers):
+    """The same in two versions of the app, as published."""
+
+    periods = (date(2026, 1, 1), date(2026, 2, 1))
+
+    manifest: ClassVar = Answers.manifest | {"measures": ["touchpoints", "environments"]}
+
+    def table(self, measure, **_):
+        assert measure == "environments"
+        rows = [("version", name, 100) for name in ("4.9", "5.0")]
+        names = ["environment", "value", "customers"]
+        return SimpleNamespace(whole=pl.DataFrame(rows, schema=names, orient="row"))
+
+    def compare(self, *, environments=(None, None), **asked):
+        self.asked = environments
+        return super().compare(**asked)
+
+
+def test_environments_are_chosen_and_named():
+    answers = InPlaces()
+    view = Compare(answers)
+    view.a_environment.value, view.b_environment.value = ("version", "4.9"), ("version", "5.0")
+    assert answers.asked == (("version", "4.9"), ("version", "5.0"))
+    assert "of version: 4.9" in plain(view.answer.value)
+    view.a_period.value = (0, 0)
+    assert words.ONLY_TOUCHPOINTS in view.answer.value
+    assert view.message.value == ""
+
+
+def test_where_no_environment_is_published_none_is_offered(view):
+    assert view.a_environment.layout.display == "none"

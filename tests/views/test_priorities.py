@@ -88,6 +88,16 @@ def test_the_slider_says_what_mending_in_part_would_gain(part, gain):
     assert view.message.value == ""
 
 
+@pytest.mark.parametrize(
+    ("line", "band"), [({"status": "mended"}, {}), ({}, {"affected_until": UNTIL})]
+)
+def test_of_what_is_mended_nothing_is_left_to_gain(line, band):
+    view = Backlog(Answers(FIRST | line, SECOND, bands=(BAND | band,)))
+    said = [view.widgets[name].value for name in ("answer", "opened")]
+    assert not any("conversions" in one for one in said)
+    assert words.MENDED_ALREADY in said[1]
+
+
 def test_a_filter_keeps_the_lines_of_one_owner_and_opens_the_first_of_them():
     view = Backlog(Answers(FIRST, SECOND))
     view.state.owner = "shop"

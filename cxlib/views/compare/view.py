@@ -33,6 +33,14 @@ def _periods(view: View) -> Sequence[Option]:
     return [option for option in ranges if option.value[0] == option.value[1]]
 
 
+def _environments(view: View) -> Sequence[Option]:
+    """Return every environment that is published; those of an older snapshot are none."""
+    if "environments" not in view.answers.manifest.get("measures", ()):
+        return []
+    whole = view.ask("table", measure="environments").whole
+    return segment_options(whole.drop_nulls("customers").select("environment", "value").rows())
+
+
 def _side(side: str) -> tuple[Filter, ...]:
     """Declare what can be chosen of one side."""
     label = words.SIDES[side]
@@ -55,6 +63,12 @@ def _side(side: str) -> tuple[Filter, ...]:
             every=words.WHOLE_TIME,
             options=_periods,
         ),
+        Filter(
+            trait=f"{side}_environment",
+            label=words.ENVIRONMENT.format(side=label),
+            every=words.ANYWHERE,
+            options=_environments,
+        ),
     )
 
 
@@ -62,6 +76,7 @@ _WHOLE = {
     "channel": shared.ALL_CHANNELS,
     "period": words.WHOLE_TIME,
     "segment": shared.ALL_CUSTOMERS,
+    "environment": words.ANYWHERE,
 }
 
 
@@ -110,11 +125,22 @@ class Compare(View):
     def result(self) -> Comparison | None:
         """The rows of both sides; None where there is nothing to compare."""
         first, second = (self._selection(side) for side in words.SIDES)
-        if first == second:
+        around = tuple(getattr(self.state, f"{side}_environment") for side in words.SIDES)
+        if (first, around[0]) == (second, around[1]) or self.cuts_environments:
             return None
-        measure = words.FIGURES[self.state.what][0]
-        found: Comparison = self.ask("compare", measure=measure, first=first, second=second)
+        asked = {"first": first, "second": second} | (
+            {"environments": around} if any(around) else {}
+        )
+        found: Comparison = self.ask("compare", measure=words.FIGURES[self.state.what][0], **asked)
         return replace(found, table=found.table.filter(found.table["figure"] == self.column))
+
+    @property
+    def cuts_environments(self) -> bool:
+        """Whether an environment is asked for together with what is not known of it."""
+        state, sides = self.state, words.SIDES
+        around = any(getattr(state, f"{side}_environment") for side in sides)
+        in_time = any(getattr(state, f"{side}_period") is not None for side in sides)
+        return around and (in_time or words.FIGURES[state.what][0] != "touchpoints")
 
     def _selection(self, side: str) -> Selection:
         segment, channel, period = (
@@ -125,7 +151,7 @@ class Compare(View):
     def side(self, side: str) -> str:
         """Name one side by what was chosen for it; what both have in common is not said."""
         said = []
-        for trait in ("channel", "period", "segment"):
+        for trait in ("environment", "channel", "period", "segment"):
             chosen, other = (
                 self.chosen(f"{s}_{trait}") for s in (side, *words.SIDES.keys() - side)
             )
@@ -141,6 +167,7 @@ class Compare(View):
         if found is None:
             can_choose = any(f.control(self) for f in self.filters[1:])
             said = words.SAME if can_choose else words.ALONE
+            said = words.ONLY_TOUCHPOINTS if self.cuts_environments else said
             return self.sentence(title=title, said=said, basis=basis)
         clear = found.clearest
         said = words.NOTHING if len(clear) else words.NONE

@@ -4,10 +4,10 @@ from cxlib.views.shared.words import WITHIN, FigureText
 
 TITLE = "How groups differ"
 SUMMARY = (
-    "Any two groups of customers, channels or periods side by side: where they differ, by how "
-    "much, and how sure that is."
+    "Any two groups of customers, channels, periods or environments side by side: where they "
+    "differ, by how much, and how sure that is."
 )
-ASKS = ("touchpoints", "first_contacts", "stage_funnel")
+ASKS = ("touchpoints", "environments", "first_contacts", "stage_funnel")
 
 WHAT = "What is compared"
 FIGURES = {
@@ -21,10 +21,15 @@ FIGURES = {
 """What can be compared: the measure, its column, and what it is called."""
 
 SIDES = {"a": "A", "b": "B"}
-WHOLE_TIME = "Whole time"
+WHOLE_TIME, ANYWHERE = "Whole time", "Everywhere"
 CUSTOMERS, CHANNEL, PERIOD = "{side}: customers", "{side}: channel", "{side}: period"
+ENVIRONMENT = "{side}: environment"
 
 SAME = "Both sides are the same: choose two different ones"
+ONLY_TOUCHPOINTS = (
+    "Environments are compared by touchpoint and over the whole time: choose another figure, the "
+    "whole time, or no environment"
+)
 ALONE = (
     "There is nothing to compare: one group of customers, one channel and one period are all that "
     "is large enough to be shown"

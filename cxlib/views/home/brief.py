@@ -16,7 +16,7 @@ from cxlib.fragmentation.sentences import headline, say_subject
 from cxlib.numbers import day
 from cxlib.opportunities.priorities import say_gain
 from cxlib.publish import Snapshot
-from cxlib.publish.key_figures import actions_of, findings_of, key_changes, key_figures
+from cxlib.publish.key_figures import actions_of, findings_of, is_mended, key_changes, key_figures
 from cxlib.signals import signal_named
 from cxlib.views import entry
 from cxlib.views.shared import words as shared
@@ -49,8 +49,7 @@ def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) ->
         earlier, older, changed = None, None, {}
     actions = actions_of(snapshot, details)
     sure = [row for row in actions if row["finding"] is not None]
-    mended = [r["status"] == "mended" or r["finding"]["affected_until"] is not None for r in sure]
-    found = [row for row, over in zip(sure, mended, strict=True) if not over]
+    found = [row for row in sure if not is_mended(row)]
     above = _sentence(snapshot, details)
     listed: list[str] = []
     if details is not None and not sure:

@@ -10,7 +10,7 @@ from cxlib.figures.fragmentation import effect_text
 from cxlib.numbers import day, decimal, people, plural, share
 from cxlib.opportunities.beside_findings import PARTS
 from cxlib.opportunities.priorities import say_gain
-from cxlib.publish.key_figures import said_lines
+from cxlib.publish.key_figures import is_mended, said_lines
 from cxlib.views.priorities import words
 from cxlib.views.shared import words as shared
 from cxlib.views.shared.filters import Filter, Option, column, segment
@@ -115,7 +115,7 @@ class Backlog(View):
 
     def gain(self, row: dict[str, Any]) -> str | None:
         """Say what a line gains as far as it is mended."""
-        return say_gain(row, self.state.mended)
+        return words.MENDED_ALREADY if is_mended(row) else say_gain(row, self.state.mended)
 
     def headline(self) -> str:
         """Say what comes first, and what the backlog rests on."""
@@ -124,7 +124,7 @@ class Backlog(View):
             basis = shared.UNTIL.format(until=day(self.until))
             return self.sentence(title=words.TITLE, said=words.NOTHING, basis=basis)
         sure = sum(row["finding"] is not None for row in rows)
-        gain = self.gain(rows[0])
+        gain = None if is_mended(rows[0]) else self.gain(rows[0])
         part = share(PARTS[self.state.mended])
         rest = words.REST if sure < len(rows) else ""
         basis = words.BASIS.format(
