@@ -36,7 +36,8 @@ Rows = list[dict[str, str]]
 
 def simulate(seed: int, *, customers: int = 200) -> tuple[Rows, Rows]:
     """Customers of four months. Few of a kind: seven of an island, twelve new ones, some who alone
-    came in a month or to a touchpoint, two who came very often, and rare touchpoints.
+    came in a month or to a touchpoint, two who came very often, rare touchpoints, three with a
+    watch, and one at a desk that bears the name of its customer.
     """
     draw = random.Random(seed)
     rows, people = [], []
@@ -62,6 +63,10 @@ def simulate(seed: int, *, customers: int = 200) -> tuple[Rows, Rows]:
                     "via": "phone" if what.startswith("call") else draw.choice(["web", "shop"]),
                     "stars": str(draw.randrange(1, 6)) if draw.random() < 0.3 else "",
                     "said": f"{COMMENT}-{number}" if draw.random() < 0.1 else "",
+                    "device": "watch"
+                    if number in (9, 20, 31)
+                    else ("phone", "tablet")[len(rows) % 2],
+                    "desk": f"desk of {who}" if number == 40 else ["east", "west"][number % 2],
                 }
             )
             at += timedelta(hours=draw.uniform(0.1, 300))
@@ -79,7 +84,9 @@ def build(
     pl.DataFrame([p for p in people if p["customer"] not in without]).write_csv(
         folder / "people.csv"
     )
-    (folder / "map.yaml").write_text(MAP)
+    around = "comment: said, environment: [device, desk]}"
+    told = MAP.replace("comment: said}", around) if "device" in rows[0] else MAP
+    (folder / "map.yaml").write_text(told)
     journey_map = read_journey_map(folder / "map.yaml")
     return build_workspace(
         read_events([folder / "log.csv"], journey_map),

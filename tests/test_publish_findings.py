@@ -169,7 +169,7 @@ def read(folder, segment=None):
 
 
 def check(folder, ids):
-    return check_snapshot(folder, [], pl.Series(ids), None, k=K)
+    return check_snapshot(folder, [], ["findings"], pl.Series(ids), None, k=K)
 
 
 def test_findings_are_read_back_as_they_were_written(safe, tmp_path):

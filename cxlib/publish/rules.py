@@ -227,7 +227,6 @@ _LINES = (
     Published(
         "environments",
         "cxlib.comparing:measure_environments",
-        keep_hidden=True,
         weights={"whole": "whole"},
     ),
     Published(
