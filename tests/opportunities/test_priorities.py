@@ -317,3 +317,24 @@ def test_a_suspected_loss_is_a_line_with_its_conversions(broken, monkeypatch):
     assert beside_findings.suspected(broken, read_moves(broken), known) == []
     part = list_priorities(broken, where=Selection(period=(0, 3))).table
     assert part.filter(ground="suspected").is_empty()
+
+
+def test_what_is_mended_comes_last_and_gains_nothing(broken, monkeypatch):
+    row = dict.fromkeys(ROW.names) | {
+        "source": "page", "target": "basket", "unit": "transition", "signal": "abandonment",
+        "ground": "like", "compared_with": "similar handoffs", "n": 900, "transitions": 900,
+        "observed": 0.5, "expected": 0.2, "effect": 0.3, "low": 0.2, "high": 0.4,
+        "effect_unit": "share of arrivals", "q": 0.001, "customers_affected": 180, "finding": True,
+    }  # fmt: skip
+    judged = measure_fragmentation(broken)
+    told = replace(judged, table=judged.tables["table"].frame([row]))
+    monkeypatch.setattr(priorities, "measure_fragmentation", lambda *_, **__: told)
+    line = list_priorities(broken).table.row(0, named=True)
+    assert line["gain_low"] > 0
+    monkeypatch.setattr(priorities, "_status", lambda *_: "mended")
+    table = list_priorities(broken).table
+    mended = table.row(-1, named=True)
+    assert table["status"].to_list().count("mended") == 1
+    assert (mended["source"], mended["status"]) == ("page", "mended")
+    assert all(mended[name] is None for name in ("gain_low", "gain", "gain_high", "half_low"))
+    assert mended["customers_affected"] == line["customers_affected"]
