@@ -10,10 +10,10 @@ import re
 import textwrap
 from html import escape
 
-# MathJax, which notebooks load, takes what stands between two dollars for a formula; it looks for
-# both in one piece of text, so that an element of its own ends the search.
-_DOLLAR = "<span>&#36;</span>"
-_IN_LINE = re.compile(r"([\\`*_\[\]~|^])")
+# MathJax, which notebooks load, takes what stands between two dollars, or between \( and \), for a
+# formula; it looks for both in one piece of text, so that an element of its own ends the search.
+_DOLLAR, _BACKSLASH = "<span>&#36;</span>", "<span>&#92;</span>"
+_IN_LINE = re.compile(r"([`*_\[\]~|^])")
 _AT_START = re.compile(r"^(\s*\d*)(?=[#+=-]+(?:\s|$)|(?<=\d)[.)](?:\s|$))")
 # addresses become links by themselves
 _ADDRESSES = {"://": "&#58;//", "www.": "www&#46;", "@": "&#64;"}
@@ -25,7 +25,7 @@ def html_text(text: str) -> str:
     >>> html_text("<b>help</b> & co"), html_text("$a")
     ('&lt;b&gt;help&lt;/b&gt; &amp; co', '<span>&#36;</span>a')
     """
-    return escape(text).replace("$", _DOLLAR)
+    return escape(text).replace("$", _DOLLAR).replace("\\", _BACKSLASH)
 
 
 def plotly_text(text: str) -> str:
@@ -71,7 +71,8 @@ def markdown_text(text: str) -> str:
     >>> markdown_text("*sale* _now_"), markdown_text("a | b"), markdown_text("# <b>1</b>")
     ('\\*sale\\* \\_now\\_', 'a \\| b', '\\# &lt;b&gt;1&lt;/b&gt;')
     """
-    plain = escape(_IN_LINE.sub(r"\\\1", " ".join(text.splitlines())), quote=False)
+    plain = escape(" ".join(text.splitlines()), quote=False)
+    plain = _BACKSLASH.join(_IN_LINE.sub(r"\\\1", part) for part in plain.split("\\"))
     for part, written in _ADDRESSES.items():
         plain = plain.replace(part, written)
     # what would begin a heading or a list is no beginning of one

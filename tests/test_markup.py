@@ -8,7 +8,7 @@ import figure_findings
 import figure_results
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
 
@@ -52,6 +52,7 @@ def test_a_name_is_read_as_it_was_written(name):
     assert found == [name, "1", name, "2"]
 
 
+@example(r"\(a\) and \[b\]")
 @given(st.text("ab*_`[]()<>&$#~|^\\!1.- "))
 def test_any_text_is_read_as_it_was_written(text):
     plain = " ".join(text.split())
@@ -59,6 +60,7 @@ def test_any_text_is_read_as_it_was_written(text):
     assert read(html_text(plain)) == plain
     assert "<" not in plotly_text(plain)
     assert "$" not in plotly_text(plain) + markdown_text(plain) + html_text(plain)
+    assert "\\" not in html_text(plain)  # nor do MathJax's brackets begin a formula
 
 
 def with_links(value):

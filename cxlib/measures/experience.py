@@ -98,10 +98,12 @@ def measure_experience_curve(
             stage=pl.Series([stages[place[i]] if i in place else None for i in range(len(names))]),
         )
         cells = cells.filter(pl.col("n") > 0)
-        means = cells.select("mean", "mean_low", "mean_high")
-        step = difference_of_rates(*(part.to_numpy().T for part in (means, means.shift())))  # type: ignore[arg-type]
+        means = cells.select("mean", "mean_low", "mean_high").to_numpy().T
+        step = difference_of_rates(tuple(means[:, 1:]), tuple(means[:, :-1]))
         columns = zip(("change", "change_low", "change_high"), step, strict=True)
-        rows += cells.with_columns(numbers(v).alias(name) for name, v in columns).to_dicts()
+        rows += cells.with_columns(
+            numbers(np.append(np.nan, values)).alias(name) for name, values in columns
+        ).to_dicts()
     return ExperienceCurve(table=ExperienceCurve.tables["table"].frame(rows))
 
 
