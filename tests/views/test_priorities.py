@@ -14,6 +14,7 @@ from cxlib.publish.key_figures import said_lines
 from cxlib.views import VIEWS, entry
 from cxlib.views.priorities import words
 from cxlib.views.priorities.view import Backlog
+from cxlib.views.shared.templates import render
 
 UNTIL = datetime(2026, 10, 31, tzinfo=UTC)
 SAID = "a <b> → b loses 90 customers more than similar handoffs do"
@@ -146,3 +147,14 @@ def test_the_first_paint_has_answer_list_and_open_line_and_a_file_every_setting(
 def test_it_is_in_the_catalogue_with_what_must_be_published_for_it():
     assert "priorities" in VIEWS
     assert set(entry("priorities").asks) == {"priorities", "findings"}
+
+
+def test_customers_that_are_spared_are_not_said_twice():
+    band = BAND | {"signal": "delay"}
+    spared = FIRST | {"signal": "delay", "gain_unit": "customers spared"}
+    for row, known, times in ((FIRST, BAND, 1), (spared, band, 0)):
+        panel = Backlog(Answers(row, bands=(known,)))
+        (line,) = panel.lines.values()
+        said = render("priorities/entry.html", row=line, gain=panel.gain(line))
+        assert said.count("affected") == times
+        assert line["gain_unit"] in said
