@@ -319,16 +319,38 @@ def test_a_suspected_loss_is_a_line_with_its_conversions(broken, monkeypatch):
     assert part.filter(ground="suspected").is_empty()
 
 
-def test_what_is_mended_comes_last_and_gains_nothing(broken, monkeypatch):
-    row = dict.fromkeys(ROW.names) | {
-        "source": "page", "target": "basket", "unit": "transition", "signal": "abandonment",
-        "ground": "like", "compared_with": "similar handoffs", "n": 900, "transitions": 900,
-        "observed": 0.5, "expected": 0.2, "effect": 0.3, "low": 0.2, "high": 0.4,
-        "effect_unit": "share of arrivals", "q": 0.001, "customers_affected": 180, "finding": True,
+def plant(monkeypatch, workspace, *rows):
+    """Let findings be these rows."""
+    usual = dict.fromkeys(ROW.names) | {
+        "unit": "transition", "signal": "abandonment", "ground": "like", "n": 900,
+        "compared_with": "similar handoffs", "transitions": 900, "observed": 0.5, "expected": 0.2,
+        "effect": 0.3, "low": 0.2, "high": 0.4, "effect_unit": "share of arrivals", "q": 0.001,
+        "customers_affected": 180, "finding": True,
     }  # fmt: skip
-    judged = measure_fragmentation(broken)
-    told = replace(judged, table=judged.tables["table"].frame([row]))
+    judged = measure_fragmentation(workspace)
+    table = judged.tables["table"].frame([usual | row for row in rows])
+    told = replace(judged, table=table)
     monkeypatch.setattr(priorities, "measure_fragmentation", lambda *_, **__: told)
+
+
+def test_findings_are_ranked_by_the_lower_end_of_what_they_gain(broken, monkeypatch):
+    small = {"source": "newsletter", "target": "page", "expected": 0.4, "effect": 0.1, "low": 0.08}
+    small |= {"high": 0.12, "customers_affected": 800}
+    wait = {"source": "ad", "target": "basket", "signal": "delay", "effect_unit": "times as long"}
+    wait |= {"effect": 3.0, "low": 2.0, "high": 4.0, "customers_affected": 5_000}
+    plant(monkeypatch, broken, wait, small, {"source": "page", "target": "basket"})
+    table = list_priorities(broken).table.head(3)
+    assert table["rank"].to_list() == [1, 2, 3]
+    assert table["source"].to_list() == ["page", "newsletter", "ad"]
+    assert table["gain_unit"].to_list() == ["conversions", "conversions", "customers spared"]
+    first, second, _ = table["gain_low"]
+    assert first > second > 0
+    assert (table["gain_low"] <= table["gain"]).all()
+    assert (table["gain"] <= table["gain_high"]).all()
+
+
+def test_what_is_mended_comes_last_and_gains_nothing(broken, monkeypatch):
+    plant(monkeypatch, broken, {"source": "page", "target": "basket"})
     line = list_priorities(broken).table.row(0, named=True)
     assert line["gain_low"] > 0
     monkeypatch.setattr(priorities, "_status", lambda *_: "mended")
