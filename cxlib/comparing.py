@@ -275,9 +275,10 @@ def _environments(workspace: Workspace) -> dict[str, tuple[list[str], Summary]]:
 
     def count() -> dict[str, tuple[list[str], Summary]]:
         found = {}
-        for name in environments_of(workspace):
-            column = pl.col(f"environment.{name}").cast(pl.String)
-            seen = workspace.store().select(column.alias("value")).drop_nulls()
+        store = workspace.store()
+        for own in store.select(pl.col(r"^environment\..*$")).collect_schema():
+            column = pl.col(own).cast(pl.String)
+            seen = store.select(column.alias("value")).drop_nulls()
             sizes = (
                 seen.group_by("value")
                 .len()
@@ -289,7 +290,8 @@ def _environments(workspace: Workspace) -> dict[str, tuple[list[str], Summary]]:
             if values:
                 side = column.replace_strict(values, range(len(values)), default=len(values))
                 sides = [f"{number}" for number in range(len(values) + 1)]
-                found[name] = values, _counted_apart(workspace, side, sides)
+                named = own.removeprefix("environment.")
+                found[named] = values, _counted_apart(workspace, side, sides)
         return found
 
     return workspace.keep("environments", workspace.log_folder / "places.parquet", count)
