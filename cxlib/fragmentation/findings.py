@@ -89,7 +89,7 @@ ROW = Columns(
     n=Count("cases judged", each="contacts"),
     observed=Amount("share, hours or rating"),
     expected=Amount("the same on the ground compared with"),
-    others=Amount("of groups: what the others show as they are counted", detail=True),
+    others=Amount("of groups and past: what they are compared with, as counted", detail=True),
     effect=Amount("natural differences included", interval=_ENDS),
     effect_unit=Label("unit of the effect"),
     p=Chance("one-sided, towards harm"),

@@ -37,6 +37,9 @@ _PAST = {
 _MANY_TIMES = 20.0
 """From so many times as long on only the lower end is said."""
 
+_ALIKE = 0.1
+"""What is counted is said where it is so far from what is expected (waits; a fifth: shares)."""
+
 
 def say_advice(signal: str, owner: str | None, *, otherwise: str = _ADVICE) -> str:
     """Say what to ask whom about a signal; `otherwise` where it gives no advice of its own.
@@ -69,6 +72,15 @@ def say_finding(row: Mapping[str, Any], *, step: int = 1) -> str:
     ...              "affected_until": date(2025, 5, 1)})
     'call → visit took 2.4 times as long as it has since 1 May 2025 (95 %: 1.6 to 3.7): 2.5 \
 days instead of 25 hours; mended'
+
+    Expected is what is left once all that also changed or differs is taken out; where those it is
+    compared with show something else, that is said, too:
+
+    >>> say_finding({"source": "call", "target": "visit", "signal": "delay", "ground": "groups",
+    ...              "n": 900, "effect": 2.4, "low": 1.6, "high": 3.7, "observed": 60,
+    ...              "expected": 25, "others": 31, "compared_with": "the others"})
+    'call → visit takes 2.4 times as long as the others do (95 %: 1.6 to 3.7): 2.5 \
+days instead of 25 hours (31 hours as counted)'
     """
     doubts = []
     if row.get("stable") is False:
@@ -110,7 +122,7 @@ def _say(row: Mapping[str, Any], step: int) -> str:
             times, sure = f"at least {least}", ""  # nobody can picture 219 times (20 to 2,355)
         return (
             f"takes {times} times as long {_than(row, 'as', 'do')}{sure}: "
-            f"{observed} instead of {expected}{clock}{since}"
+            f"{observed} instead of {expected}{clock}{_beside(row)}{since}"
         )
     if signal.family == "rating":
         response = row.get("response")
@@ -126,19 +138,23 @@ def _say(row: Mapping[str, Any], step: int) -> str:
     if ground in (None, "like", "plan"):
         return said
     seen, usual = _share(row["observed"]), _share(row["expected"])
-    return f"{said}: {seen} instead of {usual}{_goes_on(row)}{since}"
+    return f"{said}: {seen} instead of {usual}{_beside(row)}{since}"
 
 
-def _goes_on(row: Mapping[str, Any]) -> str:
-    """The same of those who go on, where there is one next step."""
+def _beside(row: Mapping[str, Any]) -> str:
+    """What stands beside the two figures: what was counted, how many go on; in brackets."""
+    others, expected, kind = row.get("others"), row["expected"], signal_named(row["signal"])
+    told = []
+    if others is not None and kind.family == "wait" and abs(others / expected - 1) >= _ALIKE:
+        is_open = row.get("effect_unit", row.get("unit")) == OPEN_UNIT
+        told.append(f"{say_hours(others, is_open=is_open)} as counted")
+    if others is not None and kind.family == "share" and abs(others - expected) >= _ALIKE / 5:
+        told.append(f"{_share(others)} as counted")
     at_step = row.get("unit") in ("place", "stage_step") and row.get("target")
-    if not at_step or signal_named(row["signal"]).draws != "silence":
-        return ""
-    seen, usual = (_share(1 - row[name]) for name in ("observed", "expected"))
-    counted, others = "", row.get("others")
-    if others is not None:
-        counted = f"; as counted {_share(1 - others)} of {row['compared_with']}"
-    return f" ({seen} go on to {row['target']} instead of {usual}{counted})"
+    if at_step and kind.draws == "silence":
+        seen, usual = (_share(1 - row[name]) for name in ("observed", "expected"))
+        told.append(f"{seen} go on to {row['target']} instead of {usual}")
+    return f" ({'; '.join(told)})" if told else ""
 
 
 def _share(value: float) -> str:

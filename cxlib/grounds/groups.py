@@ -41,7 +41,7 @@ from cxlib.grounds.comparing import (
     tail_of_counts,
 )
 from cxlib.grounds.expectation import drawn_spread, stated_spread, tail_scale, weighted_median
-from cxlib.grounds.judged import name_units, natural_p, tell_effects
+from cxlib.grounds.judged import name_units, natural_p, tell_effects, told_as
 from cxlib.grounds.kinds import UNITS, Counts, Ground, Judged, Signal, Unit
 
 LEAST_OVERLAP = 0.5
@@ -159,7 +159,9 @@ def _order_groups(part: Arrivals, rows: Rows, unit: Unit, around: bool) -> Order
     if not around:
         # of a segment dimension the others, and the place; of what places are, the segment
         splits = split_columns(part)
-        others = np.array([_others_of(part, s) for s in splits]).reshape(len(splits), -1)
+        others = np.zeros((len(splits), len(part.segments)), dtype=np.int64)
+        for at, split in enumerate(splits):
+            others[at] = _others_of(part, split)
         of_places = np.array([s.key == "target" for s in splits], dtype=bool)[number]
         segment = others[number, segment]
         target = np.where(of_places, 0, target)
@@ -262,7 +264,7 @@ def _tell(
         ],
         "z": z,
         "p": p,
-        "others": np.exp(others) / 3600 if signal.family == "wait" else others,
+        "others": told_as(signal, others),
     }
 
 

@@ -129,6 +129,11 @@ def natural_p(
     return np.asarray(stdtr(freedom, np.negative(z)), dtype=np.float64)
 
 
+def told_as(signal: Signal, level: Floats) -> Floats:
+    """What is told of a level on an additive scale: of waits hours, else the level."""
+    return np.exp(level) / 3600 if signal.family == "wait" else level
+
+
 def tell_effects(
     signal: Signal, *, n: Floats, observed: Floats, effect: Floats, wide: Floats, sd: Floats
 ) -> dict[str, Floats]:
@@ -144,7 +149,7 @@ def tell_effects(
     least = low if signal.harm > 0 else -high
     told: dict[str, Floats] = {}
     if signal.family == "wait":
-        observed, expected = np.exp(observed) / 3600, np.exp(expected) / 3600
+        observed, expected = told_as(signal, observed), told_as(signal, expected)
         effect, low, high = np.exp(effect), np.exp(low), np.exp(high)
         told["hours"] = n * observed * np.maximum(1 - 1 / np.maximum(low, 1e-9), 0.0)
         share = low > 1.0

@@ -35,7 +35,7 @@ from cxlib.grounds.cases import (
 )
 from cxlib.grounds.comparing import LEAST_CASES, tail_of_counts
 from cxlib.grounds.expectation import drawn_spread, median, stated_spread
-from cxlib.grounds.judged import name_units, natural_p, say_day, tell_effects
+from cxlib.grounds.judged import name_units, natural_p, say_day, tell_effects, told_as
 from cxlib.grounds.kinds import UNITS, Ground, Judged, Signal, Unit
 
 DATES, _STRETCHES = 12.0, 1000.0
@@ -484,14 +484,15 @@ def _tell(part: Arrivals, signal: Signal, unit: Unit, series: Series, changes: C
     worse, block = apart * signal.harm > 0, np.arange(series.n.shape[1])
     hit = ((block >= start[:, None]) & (block < end[:, None])) == worse[:, None]
     n, total = ((x * hit).sum(1) for x in (series.n, series.total))
-    observed, slope = total / np.maximum(n, 1), np.ones(len(n))
+    rest, other = ((x * ~hit).sum(1) for x in (series.n, series.total))
+    observed, others, slope = total / np.maximum(n, 1), other / np.maximum(rest, 1), np.ones(len(n))
     effect = signal.harm * np.abs(apart)
     if signal.family == "share":
         # the difference between the two times that strata leave (Mantel-Haenszel)
         slope = series.slope
         # the normal law is too kind to small counts
         expected = np.clip(observed - effect * slope, 1e-4, 1 - 1e-4)
-        tail = tail_of_counts(np.round(total), n, expected, (series.n * ~hit).sum(1))
+        tail = tail_of_counts(np.round(total), n, expected, rest)
         p = np.maximum(p, np.minimum(1.0, tries * tail))
     told = tell_effects(
         signal,
@@ -517,6 +518,7 @@ def _tell(part: Arrivals, signal: Signal, unit: Unit, series: Series, changes: C
         "affected_until": [u if w else f for f, u, w in days],
         "z": z,
         "p": p,
+        "others": told_as(signal, others),
     }
 
 

@@ -14,6 +14,7 @@ from cxlib.map_model import ONE_STAGE, format_duration
 STAGES = ("awareness", "exploration", "conversion", "aftersales")  # the usual four, in their order
 CLEAR = 0.2  # spread of a touchpoint's places in the histories up to which they tell its stage
 _MOSTLY_FIRST = 0.3
+_OUTCOME = 0.6  # how far into a case its outcome comes at least, on average
 _LEAST = 1.3
 _MONTH = timedelta(days=30)
 _NICE = [
@@ -25,13 +26,19 @@ _NICE = [
 
 
 def order_contacts(contacts: pl.DataFrame) -> pl.DataFrame:
-    """Order contacts by customer and time; add their ``position`` in the history, 0 to 1."""
+    """Order contacts by customer and time; add their ``position`` in the history, 0 to 1.
+
+    ``is_last``: nothing follows but contacts that end a journey by their names, as it does itself.
+    """
     order = ["customer", "occurred_at", *(["sequence"] if "sequence" in contacts.columns else [])]
     number, count = pl.int_range(pl.len()).over("customer"), pl.len().over("customer")
+    names = contacts["touchpoint"].unique().to_list()
+    going = ~pl.col("touchpoint").is_in([n for n in names if set(words_of(n)) & words("lost")])
+    last_going = pl.when(going).then(number).max().over("customer").fill_null(-1)
     return contacts.sort(order, maintain_order=True).with_columns(
         position=pl.when(count > 1).then(number / (count - 1)).otherwise(0.5),
         is_first=number == 0,
-        is_last=number == count - 1,
+        is_last=pl.when(going).then(number == count - 1).otherwise(number > last_going),
         of=count,
     )
 
@@ -136,8 +143,11 @@ def is_of_one_stage(contacts: pl.DataFrame) -> bool:
     return int(most) >= 0.9 * int(counted["len"].sum())
 
 
-def guess_goal(places: pl.DataFrame) -> tuple[list[str], str]:
-    """Return the touchpoints that are the goal, and why; none where nothing says it."""
+def guess_goal(places: pl.DataFrame, *, of_cases: bool = False) -> tuple[list[str], str]:
+    """Return the touchpoints that are the goal, and why; none where nothing says it.
+
+    ``of_cases``: each history is one case, whose outcome lies in its later half.
+    """
     found, too_early = [], []
     for row in places.iter_rows(named=True):
         spoken = set(words_of(row["touchpoint"]))
@@ -145,13 +155,16 @@ def guess_goal(places: pl.DataFrame) -> tuple[list[str], str]:
         if spoken & words("bad") or not said:
             continue
         if row["is_first"] > _MOSTLY_FIRST and row["alone"] < 0.9:
-            too_early.append(row["touchpoint"])
+            too_early.append(f"{row['touchpoint']!r} is mostly a first contact")
+            continue
+        if of_cases and row["position"] < _OUTCOME:
+            too_early.append(f"{row['touchpoint']!r} comes {row['position']:.0%} into a case")
             continue
         sure = max(said) + 0.1 * (len(said) - 1) - 1.0 * bool(spoken & words("on_the_way"))
         if sure >= _LEAST:
             found.append((sure, row["position"], row["contacts"], row["touchpoint"], spoken))
     if not found:
-        first = f" ({too_early[0]!r} is mostly a first contact)" if too_early else ""
+        first = f" ({too_early[0]})" if too_early else ""
         return [], f"nothing in the names says what the goal is{first}; name it"
     best = max(found, key=lambda f: f[:3])
     why = f"an outcome by its name, {best[1]:.0%} into a customer's history on average"

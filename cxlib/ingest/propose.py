@@ -247,14 +247,11 @@ def _rating_lines(log: Looked) -> Iterator[str]:
 
 def _journey_lines(log: Looked, doubts: list[str]) -> Iterator[str]:
     yield "journey:"
-    customer = log.roles.columns["customer"].value.lower()
-    if customer.startswith("case") or "lifecycle:transition" in log.columns:
+    if _counts_cases(log):
         yield "  " + _line("restart", False, "the log counts cases, and a case is one journey")
     elif (gap := outcomes.guess_gap(log.contacts, least=_longest_errand(log))) is not None:
         yield "  " + _line("gap", format_duration(gap.value), gap.why)
-    goals, why = outcomes.guess_goal(log.places.head(TOUCHPOINTS))
-    if log.places.height < 2:
-        goals, why = [], "there is one touchpoint only"
+    goals, why = _guess_goal(log)
     if goals:
         yield "  " + _line("goal", goals, why)
     else:
@@ -262,6 +259,17 @@ def _journey_lines(log: Looked, doubts: list[str]) -> Iterator[str]:
         doubts.append(f"the map has no goal: {why}")
     if lost := outcomes.guess_lost(log.places.head(TOUCHPOINTS), goals):
         yield "  " + _line("lost", lost, "their names say so, and little follows them")
+
+
+def _counts_cases(log: Looked) -> bool:
+    customer = log.roles.columns["customer"].value.lower()
+    return customer.startswith("case") or "lifecycle:transition" in log.columns
+
+
+def _guess_goal(log: Looked) -> tuple[list[str], str]:
+    if log.places.height < 2:
+        return [], "there is one touchpoint only"
+    return outcomes.guess_goal(log.places.head(TOUCHPOINTS), of_cases=_counts_cases(log))
 
 
 def _longest_errand(log: Looked) -> timedelta:
@@ -310,7 +318,7 @@ def _stage_lines(log: Looked, doubts: list[str]) -> Iterator[str]:
 def _plan_lines(log: Looked) -> Iterator[str]:
     """Of a wide table with a promised date: from its first step to its goal, by that date."""
     steps = list(log.shape.unpivot.times) if log.shape.unpivot is not None else []
-    goals, _ = outcomes.guess_goal(log.places.head(TOUCHPOINTS))
+    goals, _ = _guess_goal(log)
     if "due_at" not in log.roles.columns or len(goals) != 1 or goals[0] not in steps[1:]:
         yield "planned_handoffs: []  # for example: - {source: …, target: …, deadline: 7d}"
         return

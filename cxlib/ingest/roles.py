@@ -352,7 +352,7 @@ def _guess_surroundings(
             roles.segments[column.name] = f"one of {values} values for {share}"
         elif varied < VARIES and column is not also:
             continue
-        elif column.kind == "text" and column.each >= 5 and values <= 300:
+        elif (column.kind == "text" or column.says("where")) and column.each >= 5 and values <= 300:
             named = column.says("where") or column.speaks >= 0.5 or column is also
             if named and len(roles.environments) < ENVIRONMENTS:
                 why = f"{values} values, several for {varied:.0%} of the customers"

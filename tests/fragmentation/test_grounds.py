@@ -32,6 +32,9 @@ from cxlib.periods import choose_periods
 from cxlib.signals import SIGNALS
 
 START = datetime(2025, 1, 6, tzinfo=UTC)
+SEGMENTS = pl.DataFrame(
+    {"segment": pl.Series([0, 1], dtype=pl.UInt16), "segment.device": ["desktop", "mobile"]}
+)
 
 
 def one_channel(seed, *, days=112, customers=9_000, slow_since=None, times=2, lost=None, usual=0.4):
@@ -97,9 +100,7 @@ def judge(rows, plan=(), **options):
     arrivals = count_frames(
         [rows],
         places=places,
-        segments=pl.DataFrame(
-            {"segment": pl.Series([0, 1], dtype=pl.UInt16), "segment.device": ["desktop", "mobile"]}
-        ),
+        segments=SEGMENTS if rows["segment"].max() else SEGMENTS.head(1).select("segment"),
         periods=periods,
         customers=customers,
         observed_until=rows["occurred_at"].max(),
@@ -124,6 +125,8 @@ def test_a_wait_that_doubles_is_dated(found):
     assert row["customers_affected"] == row["n"], "everybody waits longer"
     assert row["hours_lost"] > 0
     assert "before" in row["sentence"]
+    # as counted: the usual wait of 0.4 days, as customers who leave and others who wait allow
+    assert row["others"] == pytest.approx(0.4 * 24, rel=0.15)
 
 
 def test_a_group_that_is_lost_is_named(found):
@@ -249,6 +252,19 @@ def test_a_stretch_that_chance_blurs_more_than_nature_has_no_heavy_tail():
     heavy = 2 * _NATURAL * (_STRETCHES / DATES) ** 0.5 * stdtr(40, -found.z[0])
     assert found.p[0] < heavy / 3
     assert found.p[0] >= found.chance[0]
+
+
+def test_environments_are_compared_where_no_segment_and_one_channel_is_known():
+    rows = one_channel(3, customers=4_000, lost=0.25)
+    around = rows.with_columns(
+        pl.lit(0, pl.UInt16).alias("segment"),
+        pl.col("segment").replace_strict({0: "desk 1", 1: "desk 2"}).alias("environment.desk"),
+    )
+    found = judge(around, signals=["abandonment"], grounds=["groups"]).found
+    row = found.row(by_predicate=pl.col("source") == "page 4", named=True)
+    assert (row["group"], row["value"]) == ("desk", "desk 2")
+    assert row["low"] <= 0.25 <= row["high"]
+    assert row["others"] == pytest.approx(row["expected"], abs=0.05)
 
 
 def test_a_group_is_sent_back_at_a_place_that_many_ways_lead_to():

@@ -128,6 +128,33 @@ def test_the_goal_is_an_outcome(tmp_path: Path, names: list[str], goal: tuple[st
     assert goal or "the map has no goal" in " ".join(proposal.doubts)
 
 
+def test_what_ends_a_case_is_lost_though_more_is_cancelled_with_it(tmp_path: Path) -> None:
+    ends = {0: ["granted"], 1: ["case cancelled", "offer cancelled"], 2: ["case declined"]}
+    ends[3] = ["offer cancelled", "offer sent", "granted"]
+    ends |= {4: ends[3], 5: ends[3], 6: ends[3]}
+    rows = [
+        {"case": f"c{c}", "time": at(c + s / 24), "event": name, "agent": 100 + (c + s) % 9}
+        for c in range(140)
+        for s, name in enumerate(["application", "check", "offer sent", *ends[c % 7]])
+    ]
+    journey_map, _ = proposed(write(tmp_path / "l.csv", rows))
+    assert set(journey_map.journey.lost) == {"case cancelled", "case declined"}
+    # a desk is a desk, whether it has a name or a number
+    assert journey_map.set_of("environment") == ("agent",)
+
+
+def test_the_outcome_of_a_case_does_not_come_in_the_middle_of_it(tmp_path: Path) -> None:
+    names = ["receipt", "confirmation adjusted", "advice", "letter", "filed away"]
+    rows = [
+        {"case": f"c{c}", "time": at(c + s / 24), "event": name}
+        for c in range(60)
+        for s, name in enumerate(names)
+    ]
+    journey_map, proposal = proposed(write(tmp_path / "l.csv", rows))
+    assert journey_map.journey.goal == ()
+    assert "'confirmation adjusted' comes 25% into a case" in " ".join(proposal.doubts)
+
+
 def test_names_that_differ_by_case_are_one(tmp_path: Path) -> None:
     dice = Random(3)
     rows = [
