@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cxlib.lazy import load_lazily
 
 if TYPE_CHECKING:
+    from cxlib.figures.any_result import plot_result as plot_result
     from cxlib.figures.finding_detail import plot_finding_detail as plot_finding_detail
     from cxlib.figures.finding_detail import plot_finding_trend as plot_finding_trend
     from cxlib.figures.fragmentation import describe_findings as describe_finding_details

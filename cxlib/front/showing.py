@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cxlib.errors import CxError, InputError, UnknownNameError
 from cxlib.markup import markdown_text
 from cxlib.numbers import day, decimal, duration, plural
+from cxlib.results import Result
 from cxlib.store import Workspace
 
 if TYPE_CHECKING:
@@ -51,8 +52,10 @@ def plot(result: Any, *, kind: str | None = None, **options: Any) -> go.Figure:
     shown = drawable(result)
     name = f"plot_{kind or snake(type(shown).__name__)}"
     if name not in dir(figures):
-        what = type(result).__name__ if kind is None else f"kind {kind!r}"
-        raise InputError(f"there is no figure of {what}; cx.plot takes what the measures return")
+        if kind is not None or not isinstance(shown, Result):
+            what = type(result).__name__ if kind is None else f"kind {kind!r}"
+            raise InputError(f"there is no figure of {what}; cx.plot takes what measures return")
+        name = "plot_result"
     return getattr(figures, name)(shown, **options)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cxlib.columns import Columns, Count, Customers, Label, Money, Points, Share, Tables
+from cxlib.columns import Columns, Customers, Label, Level, Money, Points, Share, Tables
 from cxlib.contracts import DIMENSION
 from cxlib.errors import InputError, NotMeasurableError
 from cxlib.journeys import NO_STAGE
@@ -50,13 +50,19 @@ class Loyalty(Result):
                 "finding"
             ),
             group=Label("low, middle, high of a rating; met or none of findings"),
-            days=Count("after the first journey, or the first goal"),
+            days=Level("after the first journey, or the first goal"),
             n=Customers("followed from then on"),
             events=Customers("with the outcome by these days"),
             at_risk=Customers("followed so long without it", detail=True),
-            share=Share("with the outcome by then; null: none was followed so long", interval=True),
+            share=Share(
+                "with the outcome by then; null: none was followed so long",
+                of="at_risk",
+                interval=True,
+            ),
+            smaller=Customers("at risk in the group or of the others: the fewer", detail=True),
             difference=Points(
                 "to all other customers told apart in this way; of findings: to their like",
+                of="smaller",
                 interval=True,
             ),
             alike=Customers("of n with their like in the other group", detail=True, optional=True),
@@ -148,11 +154,18 @@ def measure_loyalty(
 
     Raises
     ------
-    InputError
-        A number of days is below 1.
+    InputError, NotMeasurableError
+        A number of days is below 1; nobody can come back.
     """
     if days is not None and (not days or min(days) < 1):
         raise InputError("days must be whole numbers from 1 on, such as 30")
+    rule = workspace.journey_map.journey
+    if rule.gap is None and not rule.restart:
+        raise NotMeasurableError(
+            "every customer of this log is one journey (`restart: false`, no gap), so nobody can "
+            "come back; where another column says whose journeys these are, name it in the map "
+            "under columns: {customer: …}, and give a gap"
+        )
     journeys = _read_journeys(workspace, where)
     until = pl.select(pl.lit(workspace.observed_until).dt.timestamp("us")).item()
     length = 0.0 if journeys.is_empty() else (until - journeys["began"].min()) / _DAY
@@ -169,7 +182,8 @@ def measure_loyalty(
                 rows += [head | row for row in followed.rows(code)]
     if not rows:
         raise NotMeasurableError("the log has no customer who could come back")
-    return Loyalty(table=Loyalty.tables["table"].frame(rows))
+    table = Loyalty.tables["table"].frame(rows)
+    return Loyalty(table=table.with_columns(pl.col("days").cast(pl.UInt32)))
 
 
 def _read_journeys(workspace: Workspace, where: Selection | None) -> pl.DataFrame:
@@ -311,6 +325,7 @@ class _Followed:
         origin = followed["origin"].to_numpy().astype(np.float64)
         self.time = np.maximum(ends - origin, 0.0) / _DAY
         self.follow_up = np.maximum(until - origin, 0.0) / _DAY
+        self.at_risk = self._curve(np.ones(len(followed), dtype=bool)).at_risk
         self.spent = None
         if amounts is not None:
             own = followed.select("customer", "journey", "origin").with_row_index("who")
@@ -331,6 +346,7 @@ class _Followed:
         for i, days in enumerate(self.days):
             row = {"days": int(days), "n": int(mine.sum())}
             row |= {"events": int(curve.events[i]), "at_risk": int(curve.at_risk[i])}
+            row["smaller"] = min(row["at_risk"], int(self.at_risk[i]) - row["at_risk"])
             if self.stratum is not None:
                 row["alike"] = sum(int(a.sum()) for a, _ in pairs)
             told: dict[str, float] = {}

@@ -243,6 +243,7 @@ _LINES = (
         plain=("days",),
         hidden=("notes",),
     ),
+    Published("loyalty", by_segment=False),
     Published(
         "path_trees", "cxlib.measures.path_tree:measure_path_trees", at={"start": "touchpoint"}
     ),

@@ -11,7 +11,7 @@ from journey_oracle import START, contact, journey_map, make_workspace
 from typer.testing import CliRunner
 
 from cxlib.cli.app import app
-from cxlib.errors import InputError
+from cxlib.errors import InputError, NotMeasurableError
 from cxlib.measures.loyalty import DAYS, measure_loyalty
 from cxlib.sequences import meets_finding
 from cxlib.summary import Selection
@@ -252,6 +252,22 @@ def test_a_finding_is_met_where_when_and_in_the_group_it_is_about(workspace):
             expected &= "group" not in more or channel[here] == more["value"]
             assert met == expected, (names[here], more)
             last[row["customer"], row["journey"]] = here
+
+
+def test_of_cases_nobody_can_come_back(tmp_path):
+    rule = journey_map(gap=None, restart=False, until=START + timedelta(days=300))
+    cases = make_workspace(tmp_path / "ws", looks(lambda i: 0.5), rule=rule)
+    with pytest.raises(NotMeasurableError, match="another column says whose journeys"):
+        measure_loyalty(cases)
+
+
+def test_figures_say_whom_they_rest_on(found):
+    """What is published of a group rests on those still at risk there, and among the others."""
+    for _, rows in found.table.group_by("outcome", "by", "days"):
+        if rows["by"][0].startswith(("segment.", "channel", "touchpoint")):
+            all_ = rows["at_risk"].sum()
+            for row in rows.iter_rows(named=True):
+                assert row["smaller"] == min(row["at_risk"], all_ - row["at_risk"])
 
 
 def test_no_days_below_one(workspace):

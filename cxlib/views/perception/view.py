@@ -9,10 +9,12 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
+from cxlib.contracts import DIMENSION
 from cxlib.errors import WorkspaceError
 from cxlib.figures import plot_experience_curve, plot_spectrum
 from cxlib.measures.comments import ANY, EVERYWHERE
-from cxlib.numbers import day, decimal, plural, rating, scale_name, share
+from cxlib.measures.loyalty import RETURN
+from cxlib.numbers import day, decimal, plural, rating, scale_name, share, spelled
 from cxlib.signals import signal_named
 from cxlib.views.perception import words
 from cxlib.views.shared.filters import ALL, Filter, Option, names, segment
@@ -24,8 +26,12 @@ LEAST_SHOWN = 0.9
 """Part of a touchpoint's answers that must be published for its spectrum to be drawn."""
 
 
-MOST_DRIVERS, MOST_TOPICS = 8, 12
-"""Drivers of one outcome, and topics, that are shown; of the others is said how many they are."""
+MOST_DRIVERS, MOST_TOPICS, MOST_GROUPS = 8, 12, 8
+"""Drivers of one outcome, and topics, that are shown; of the others is said how many they are.
+Groups that come back more or less often."""
+
+COMES_BACK = 90
+"""Days within which to come back; the next fewer that are known, where the log is shorter."""
 
 
 class Perceived(View):
@@ -72,6 +78,7 @@ class Perceived(View):
         Words(name="table", template="perception/table.html"),
         Words(name="dips", template="perception/dips.html"),
         Words(name="drivers", template="perception/drivers.html"),
+        Words(name="loyalty", template="perception/loyalty.html"),
         Words(name="topics", template="perception/topics.html"),
     )
 
@@ -197,6 +204,29 @@ class Perceived(View):
         return words.DRIVERS_NOTE.format(r2=told, scale=scale_name(self.state.scale))
 
     @property
+    def comes_back(self) -> tuple[str, str]:
+        """How many come back, in words, and the groups that clearly differ, as a table."""
+        found = self._published("loyalty", None)
+        if found is None:
+            return "", ""
+        known = pl.col("share").is_not_null() & (pl.col("outcome") == RETURN)
+        rows = found.table.filter(known & (pl.col("days") <= COMES_BACK))
+        whole = rows.filter(pl.col("by") == words.EVERYBODY).sort("days").tail(1).to_dicts()
+        if not whole:
+            return "", ""
+        told = {"share": _part(whole[0]), "days": whole[0]["days"]}
+        differs = (pl.col("difference_low") > 0) | (pl.col("difference_high") < 0)
+        clear = rows.filter((pl.col("days") == told["days"]) & differs)
+        clear = clear.sort(
+            pl.col("difference").abs(), "by", "group", descending=[True, False, False]
+        )
+        shown = replace(found, table=clear.head(MOST_GROUPS))
+        if not _any(shown):
+            return words.LOYALTY_ALIKE.format(**told), ""
+        said, titles = words.LOYALTY.format(**told), words.LOYALTY_HEADINGS
+        return said, _table(shown, _LOYALTY_CELLS, said, titles)
+
+    @property
     def by_topic(self) -> str:
         """What is written about, how pleased, and where more than elsewhere."""
         found = self._published("comments", None)
@@ -290,6 +320,13 @@ _DRIVER_CELLS: dict[str, Cell | None] = {
     "share": _part,
     "slope": _way,
     "n": None,
+}
+_LOYALTY_CELLS: dict[str, Cell | None] = {
+    "by": lambda row: spelled(row["by"].removeprefix(DIMENSION).removeprefix("rating.")),
+    "group": None,
+    "n": None,
+    "share": _part,
+    "difference": None,
 }
 _TOPIC_CELLS: dict[str, Cell | None] = dict.fromkeys(
     ("topic", "language", "n", "share", "sentiment", "group")

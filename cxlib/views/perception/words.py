@@ -7,7 +7,7 @@ SUMMARY = (
     "What customers say along the journey: which touchpoints are rated lower than the others, and "
     "whether those who answer speak for the rest."
 )
-ASKS = ("perception", "experience_curve", "spectrum", "findings", "drivers", "comments")
+ASKS = ("perception", "experience_curve", "spectrum", "findings", "drivers", "loyalty", "comments")
 
 SCALE = "Scale"
 
@@ -50,6 +50,25 @@ DRIVERS_REST = "{outcome}: {n} more, with which {most} go at most."
 WAYS = {None: UNKNOWN, True: "more with more of it", False: "less with more of it"}
 DRIVER_HEADINGS = {"outcome": "of", "slope": "direction, the others alike"}
 UP_TO = "up to {share}"
+LOYALTY_HEADING = "Who comes back"
+LOYALTY = (
+    "All customers, followed from the end of their first journey: {share} are back within {days} "
+    "days. Below, groups that clearly differ from all others in this; 95 % intervals in brackets."
+)
+LOYALTY_ALIKE = (
+    "All customers, followed from the end of their first journey: {share} are back within {days} "
+    "days. No group clearly differs from the others in this."
+)
+LOYALTY_NOTE = (
+    "Who was not followed so long counts for as long as he was. Ratings are those given before "
+    "coming back. It goes with the group; no cause is shown."
+)
+LOYALTY_HEADINGS = {
+    "by": "told apart by",
+    "share": "back",
+    "difference": "more or less than others",
+}
+EVERYBODY = "all"
 TOPICS_HEADING = "What they write about"
 TOPICS = (
     "All customers, whatever the scale; a topic is named by the words that tell it best. 95 % "
