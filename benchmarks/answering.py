@@ -63,7 +63,7 @@ def _oracle(
 
 def main() -> None:
     """Print the table."""
-    print("| answers | answers too high by | told | flagged | oracle | mean held | noticed from |")
+    print("| answers | too high by | doubted | ruled out | oracle | mean held | at most |")
     print("|---|---|---|---|---|---|---|")
     for n in ANSWERS:
         for slope in SLOPES:
@@ -73,12 +73,11 @@ def main() -> None:
             oracle = np.mean([noticed for *_, noticed in runs])
             flagged = sum(t.depends for t, _ in told) / len(runs)
             held = np.mean([t.mean_low <= truth <= t.mean_high for t, truth in told])
-            seen = np.median([t.seen_from for t, _ in told])
+            most = np.array([t.at_most for t, _ in told])
+            ruled = sum(t.at_most <= 0.5 and not t.depends for t, _ in told) / len(runs)
             print(
-                f"| {n:,} | {off:.2f} | {len(told) / len(runs):.0%} | {flagged:.1%} | "
-                f"{oracle:.1%} | {held:.0%} | {seen:.2f} |"
-                if told
-                else f"| {n:,} | {off:.2f} | 0 % | 0 % | {oracle:.1%} | – | – |",
+                f"| {n:,} | {off:.2f} | {flagged:.1%} | {ruled:.1%} | {oracle:.1%} | {held:.0%} | "
+                f"{np.median(most):.2f} |",
                 flush=True,
             )
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from cxlib.columns import Columns, Count, Customers, Flag, Label, Rating, Tables, Text
 from cxlib.numbers import decimal, rating, share
 from cxlib.results import Result, answers, numbers, result
 from cxlib.sequences import comes_late
 from cxlib.statistics.multiple_testing import false_discovery_rate, p_values
-from cxlib.statistics.nonresponse import Tilt, points_to_change
+from cxlib.statistics.nonresponse import Tilt, points_to_change, reach_of_silence
 from cxlib.statistics.rates import Interval, difference_of_rates
 from cxlib.store import Workspace
 from cxlib.summary import Selection
@@ -64,9 +64,9 @@ class Perception(Result):
             ),
             bound=Rating("by which those who did not answer would have to differ to change it"),
             trusted=Flag(
-                "no: who answers seems to explain mean or verdict; yes: it does not, and half a "
-                "point of ten would not change the verdict, or would have been noticed; null: "
-                "this log cannot tell"
+                "no: who answers seems to explain mean or verdict; yes: it does not, and moves the "
+                "mean by less than half a point of ten, or that would not change the verdict; "
+                "null: this log cannot tell"
             ),
         ),
         scales=Columns(
@@ -75,8 +75,8 @@ class Perception(Result):
             lowest=Rating("the scale allows", detail=True),
             highest=Rating("the scale allows", detail=True),
             depends=Flag(
-                "whether answering seems to depend on the rating; null: half a point of ten could "
-                "have gone unseen"
+                "whether answering seems to depend on the rating; no: it moves the mean by less "
+                "than half a point of ten (95 %); null: this log cannot tell"
             ),
             tilted=Rating("mean of everybody if it depends on the rating alone", interval=True),
             around_goal=Text("answers before the goal against those after it", detail=True),
@@ -190,13 +190,16 @@ class _Verdicts:
         # the end of everybody's difference that has to cross 0, at the side of the verdict
         near = np.where(verdict < 0, -whole.high, whole.low)
         either = np.minimum(np.abs(whole.low), np.abs(whole.high))
+        response = cells["response"].to_numpy()
         margin = np.where(verdict == 0, either, np.maximum(near, 0.0))
-        bound = points_to_change(margin, cells["response"].to_numpy())
+        bound = points_to_change(margin, response)
         kept = verdict * whole.estimate >= LEAST_KEPT * np.abs(plain.estimate)
         sure = bound > survey.width  # no answer could change it
         doubted = ~sure & (self._doubted(cells) | ((verdict != 0) & ~kept))
-        outlasts = (verdict != 0) & (bound >= HALF_A_POINT * survey.width)
-        told = pl.Series(outlasts | (self.depends is not None) | doubted)
+        half = HALF_A_POINT * survey.width
+        outlasts = (verdict != 0) & (margin >= half)
+        few_silent = self._reach(response) <= half
+        told = pl.Series(outlasts | few_silent | (self.depends is not None) | doubted)
         return cells.with_columns(
             group=pl.Series(names),
             others=numbers(others),
@@ -208,13 +211,16 @@ class _Verdicts:
 
     @property
     def depends(self) -> bool | None:
-        """Whether answering depends on the rating; None where that could have gone unseen."""
-        tilt = self.survey.tilt
-        if self.survey.answered.all():
-            return False
-        if tilt is None or (not tilt.depends and tilt.seen_from > HALF_A_POINT * self.survey.width):
-            return None
-        return tilt.depends
+        """Whether answering depends on the rating; None where half a point could go unseen."""
+        tilt, half = self.survey.tilt, HALF_A_POINT * self.survey.width
+        if tilt is not None and (tilt.depends or tilt.at_most <= half):
+            return tilt.depends
+        return False if self._reach(self.survey.answered.mean()) <= half else None
+
+    def _reach(self, response: ArrayLike) -> NDArray[np.float64]:
+        """How far the silent can move a mean; answers may be more alike than all ratings are."""
+        spread = float(self.survey.score[self.survey.answered].std())
+        return reach_of_silence(max(spread, self.survey.width / 4), response)
 
     def _doubted(self, cells: pl.DataFrame) -> NDArray[np.bool_]:
         """Of which groups who answers seems to move the mean, everywhere or there."""
@@ -311,13 +317,16 @@ def _who_answers(row: dict[str, Any], tilt: Tilt | None, rated: float) -> str:
         f"{response} of the contacts that could be rated on {row['scale']} were; the mean of these "
         f"answers is {mean}"
     )
-    if tilt is None or row["depends"] is None:
+    if row["depends"] is None:
         return f"{start}; whether answering depends on the rating cannot be told from this log"
     if not row["depends"]:
+        if tilt is None or tilt.at_most > HALF_A_POINT * (row["highest"] - row["lowest"]):
+            return f"{start}, which the few others can hardly move"
         return (
-            f"{start}; answering does not seem to depend on the rating (more than "
-            f"{rating(tilt.seen_from)} points would have been seen more often than not)"
+            f"{start}; answering does not seem to depend on the rating: the mean is at most "
+            f"{rating(tilt.at_most)} points off for it"
         )
+    assert tilt is not None
     side, who = ("high", "more") if tilt.off > 0 else ("low", "less")
     how = "answer more often" if tilt.source == "journeys" else "answer sooner"
     said = f"{start}, and seems too {side}: those who are {who} pleased {how}"

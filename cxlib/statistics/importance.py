@@ -10,8 +10,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from cxlib.statistics.rates import Interval, mean_interval
-from cxlib.statistics.resampling import Estimates, effective_buckets, jackknife_se
+from cxlib.statistics.rates import LEVEL, Z95, Interval, divide, t_quantile
+from cxlib.statistics.resampling import BUCKETS, Estimates, effective_buckets
+
+_WIDEST = 40.0
+"""Standard errors above an estimate within which its interval ends."""
+
+_HALVINGS = 50
 
 
 def cross_products(design: Estimates, bucket: NDArray[np.integer], *, buckets: int) -> Estimates:
@@ -37,6 +42,12 @@ def relative_weights(products: Estimates) -> Estimates:
     with the eigenvectors V and eigenvalues W of the drivers' correlations. Johnson (2000),
     doi:10.1207/S15327906MBR3501_1
     """
+    weights: Estimates = (_components(products) ** 2).sum(axis=1)
+    return weights
+
+
+def _components(products: Estimates) -> Estimates:
+    """What each driver has of each orthogonal part, with its sign: L_jk b_k."""
     means, covariance = _covariances(products)
     variance = np.diag(covariance)[1:]
     # a driver that stands still goes with nothing
@@ -48,10 +59,9 @@ def relative_weights(products: Estimates) -> Estimates:
     values, vectors = np.linalg.eigh(among)
     root = np.sqrt(np.maximum(values, 0.0))
     inverse = np.divide(1.0, root, out=np.zeros_like(root), where=root > 1e-7)
-    loading = (vectors * root) @ vectors.T
     slope = (vectors * inverse) @ vectors.T @ with_outcome
-    weights: Estimates = (loading**2) @ slope**2
-    return weights
+    components: Estimates = ((vectors * root) @ vectors.T) * slope
+    return components
 
 
 def slopes(products: Estimates) -> Estimates:
@@ -62,17 +72,48 @@ def slopes(products: Estimates) -> Estimates:
 
 
 def driver_shares(products: Estimates) -> tuple[Interval, float]:
-    """Relative weights from `cross_products` with jackknife intervals over customers, and R².
+    """Relative weights from `cross_products` with intervals over customers, and R².
 
-    The interval holds that of the share and that of its root: 95 % from 20 answers on.
+    A share is the squared length of its driver's components, which are jackknifed.
     """
     whole = products.sum(axis=0)
-    estimate = relative_weights(whole)
-    without = np.stack([relative_weights(whole - part) for part in products], axis=1)
-    se = jackknife_se(estimate, without)
-    buckets = np.repeat(effective_buckets(products[None, :, 0, 0]), len(estimate))
-    low, high = mean_interval(estimate, se, buckets=buckets)
-    root, roots = np.sqrt(estimate), np.sqrt(without)
-    root_low, root_high = mean_interval(root, jackknife_se(root, roots), buckets=buckets)
-    low = np.minimum(np.maximum(low, 0.0), np.maximum(root_low, 0.0) ** 2)
-    return Interval(estimate, low, np.maximum(high, root_high**2), se), float(estimate.sum())
+    components = _components(whole)
+    without = np.stack([_components(whole - part) for part in products])
+    moved = (without - without.mean(axis=0)) * np.sqrt((BUCKETS - 1) / BUCKETS)
+    shares = (components**2).sum(axis=1)
+    total = (moved**2).sum(axis=(0, 2))
+    along = ((moved * components).sum(axis=2) ** 2).sum(axis=0)
+    # in the direction of the components, which chance alone gives where they are short
+    spread = (np.einsum("ajk,bjk->abj", moved, moved) ** 2).sum(axis=(0, 1))
+    unit = divide(along + spread, shares + total)
+    buckets = float(effective_buckets(products[None, :, 0, 0])[0])
+    few = np.where(buckets < 1.5, np.nan, (t_quantile(buckets - 1) / Z95) ** 2)
+    low, high = _squared_length(shares, few * total, few * unit)
+    return Interval(shares, low, high, 2 * np.sqrt(along)), float(shares.sum())
+
+
+def _squared_length(
+    length: Estimates, total: Estimates, unit: Estimates
+) -> tuple[Estimates, Estimates]:
+    """95 % interval of a squared length, from its estimate.
+
+    ``total`` is the variance of all components, ``unit`` that in their own direction: in units of
+    it the estimate is a noncentral χ². No length lies below 0: where it is small all 5 % of what is
+    missed lie above the interval's lower end, and where it is large half of them.
+    """
+    from scipy.special import chndtr
+
+    parts, seen = np.maximum(divide(total, unit), 1.0), divide(length, unit)
+
+    def end(*, lower: bool) -> Estimates:
+        near, far = np.zeros(len(seen)), np.sqrt(seen) + _WIDEST
+        for _ in range(_HALVINGS):
+            root = (near + far) / 2
+            missed = (1 - LEVEL) / 2 * root**2 / (root**2 + parts)
+            below = chndtr(seen, parts, root**2)
+            beyond = 1 - below >= 1 - LEVEL - missed if lower else below <= missed
+            near, far = np.where(beyond, near, root), np.where(beyond, root, far)
+        ends: Estimates = near**2 * unit
+        return ends
+
+    return end(lower=True), np.minimum(end(lower=False), 1.0)

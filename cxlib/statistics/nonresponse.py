@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cxlib.statistics.multiple_testing import false_discovery_rate, p_values
-from cxlib.statistics.rates import LEVEL, Interval, divide, mean_interval, t_quantile
+from cxlib.statistics.rates import Interval, divide, mean_interval, t_quantile
 from cxlib.statistics.resampling import BUCKETS, Estimates, effective_buckets, jackknife_se
 from cxlib.statistics.scores import independent_answers
 
@@ -28,6 +28,15 @@ _FEWEST = 30
 """Answers from which on it can be told whether answering depends on the rating."""
 
 _LEAST_EXPLAINED = 0.02
+_CHANCE = 0.04
+"""Of surveys where answering has nothing to do with the rating: those doubted. Five in a hundred,
+one of which is left to the groups of a survey."""
+
+_ONE_SIDED = 0.8392
+"""A one-sided 95 % limit's distance by that of a two-sided one's."""
+
+_MOST_CORRELATED = 0.5
+"""Correlation of answering with the rating that no survey is thought to have."""
 
 
 def completed_ratings(features: Rows, answered: Flags, score: Rows, fitted: Flags) -> Estimates:
@@ -115,14 +124,14 @@ class Tilt:
     """How answering seems to depend on the rating.
 
     ``off``: by how many points answers seem too high for everybody at the same touchpoints;
-    ``seen_from``: half of its interval; ``mean``: everybody's, if answering depends on the rating
-    alone; ``source``: "journeys", or "late answers". By contact, ``lean``: by how many points its
-    journey points above the answers of its stratum; ``surprise``: that times rated or not, less
-    what is usual.
+    ``at_most``: so far off at most, too high or too low (95 %); ``mean``: everybody's, if answering
+    depends on the rating alone; ``source``: "journeys", or "late answers". By contact, ``lean``: by
+    how many points its journey points above the answers of its stratum; ``surprise``: that times
+    rated or not, less what is usual.
     """
 
     off: float
-    seen_from: float
+    at_most: float
     mean: float
     mean_low: float
     mean_high: float
@@ -134,7 +143,7 @@ class Tilt:
     @property
     def depends(self) -> bool:
         """Whether answering depends on the rating by more than chance."""
-        return self.p <= 1 - LEVEL
+        return self.p <= _CHANCE
 
     def by_cell(
         self,
@@ -211,9 +220,9 @@ def tilt_of_answers(
     one = np.zeros(len(y), dtype=np.int64)
     chances = [float(_chance(terms, one, who, cells=1)[0]) for _, terms, _ in ways]
     p = min(1.0, float(np.nanmin(chances)) * len(ways))
-    clearer = int(np.nanargmin(chances)) if p <= 1 - LEVEL else 0
+    clearer = int(np.nanargmin(chances)) if p <= _CHANCE else 0
     source, _, way = ways[clearer]
-    if source != "journeys" and p > 1 - LEVEL:
+    if source != "journeys" and p > _CHANCE:
         return None
     parts = [everybody] + [home != b for b in range(BUCKETS)]
     off = np.array([way(part) for part in parts])
@@ -229,7 +238,7 @@ def tilt_of_answers(
     ends = y[rated].min(), y[rated].max()
     return Tilt(
         off=float(off[0]),
-        seen_from=float(high[0] - low[0]) / 2,
+        at_most=abs(float(off[0])) + _ONE_SIDED * float(high[0] - low[0]) / 2,
         mean=float(np.clip(mean[0], *ends)),
         mean_low=float(np.clip(low[1], *ends)),
         mean_high=float(np.clip(high[1], *ends)),
@@ -292,6 +301,18 @@ def _chance(
     sums, home = np.bincount(at, terms), pair // people
     total, square = (np.bincount(home, v, minlength=cells) for v in (sums, sums**2))
     return p_values(total, np.sqrt(square))
+
+
+def reach_of_silence(spread: float, response: ArrayLike) -> Estimates:
+    r"""Points by which the mean of the answers can be off, whoever answers.
+
+    .. math:: \bar y_{rated} - \bar y = \rho \sqrt{(1 - f) / f} \sigma
+
+    with the response f, the ratings' ``spread`` σ and the correlation ρ of rating and answering,
+    here the largest that is plausible. Meng (2018), doi:10.1214/18-AOAS1161SF
+    """
+    f = np.asarray(response, dtype=np.float64)
+    return _MOST_CORRELATED * spread * np.sqrt(divide(1 - f, f))
 
 
 def points_to_change(margin: ArrayLike, response: ArrayLike) -> Estimates:

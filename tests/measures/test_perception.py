@@ -210,11 +210,29 @@ def test_answering_by_chance_is_trusted(tmp_path: Path) -> None:
         found, truth = whole(tmp_path / str(seed), 100 + seed)
         row = found.scales.row(0, named=True)
         doubted += (~found.table["trusted"]).any()
-        # what half a point would change is trusted only where it would have been noticed
-        weak = found.table.filter(~pl.col("bound").ge(0.5) | pl.col("verdict").is_null())
+        # what half a point would change is trusted only where that is ruled out
+        margin = pl.col("bound") * (1 - pl.col("response"))
+        weak = found.table.filter(~margin.ge(0.5) | pl.col("verdict").is_null())
         assert weak["trusted"].is_null().all() == (row["depends"] is None)
         assert row["mean_low"] - 0.2 <= truth <= row["mean_high"] + 0.2
     assert doubted <= 1
+
+
+@pytest.mark.parametrize(("silent", "told"), [(16, True), (2, None)])
+def test_where_few_are_silent_they_are_trusted_not_to_matter(
+    tmp_path: Path, silent: int, told: bool | None
+) -> None:
+    """One of so many says nothing, and nothing that was logged goes with the rating."""
+    dice = Random(5)
+    log = [
+        contact(f"c{n:03}", n % 90, "page", rating=dice.randint(1, 5) if n % silent else None)
+        for n in range(400)
+    ]
+    found = measure_perception(make_workspace(tmp_path, log))
+    assert found.table["trusted"].to_list() == [told]
+    assert found.scales["depends"].to_list() == [None if told is None else False]
+    said = "which the few others can hardly move" if told else "cannot be told from this log"
+    assert said in found.sentences()[-1]
 
 
 def test_who_answers_once_for_a_journey_is_not_silent_at_its_other_contacts(

@@ -33,3 +33,19 @@ def test_intervals_of_shares_hold_the_truth(n):
     # 750 intervals of correlated shares: the mean is sure to about 1.5 points
     assert 0.93 <= hits.mean() / runs <= 0.985
     assert hits.min() / runs >= 0.9
+
+
+def test_a_driver_that_adds_nothing_is_told_from_one_that_adds_little() -> None:
+    rng = np.random.default_rng(8)
+    runs, excluded = 400, np.zeros(4)
+    for _ in range(runs):
+        x = rng.normal(size=(250, 4))
+        y = x @ np.array([0.25, 0.0, 0.0, 0.0]) + rng.normal(size=250)
+        products = cross_products(np.column_stack([x, y]), rng.integers(0, 32, 250), buckets=32)
+        shares, _ = driver_shares(products)
+        excluded += shares.low > 0
+        assert (shares.low <= shares.estimate).all()
+        assert (shares.estimate <= shares.high).all()
+    # 5 of 100, of 1,200 sure to 1.3 points; a share of 0.06 is four errors from none
+    assert 0.035 <= excluded[1:].mean() / runs <= 0.065
+    assert excluded[0] / runs >= 0.9

@@ -8,6 +8,7 @@ from cxlib.statistics.nonresponse import (
     completed_ratings,
     mean_of_everybody,
     points_to_change,
+    reach_of_silence,
     tilt_of_answers,
 )
 
@@ -47,6 +48,28 @@ def test_answering_by_chance_is_seldom_suspected() -> None:
     found = [tilt(seed, rows=2_000)[0] for seed in range(60)]
     # at 5 % some 3 of 60; more than 8 in one case of a hundred
     assert sum(t.depends for t in found if t is not None) <= 8
+
+
+@pytest.mark.parametrize("rows", [600, 1_200, 4_000])
+def test_half_a_point_is_hardly_ever_ruled_out_where_it_is_missing(rows: int) -> None:
+    """Whatever the number of answers: few make a log unsure, and not an answer wrong."""
+    ruled_out = {0.0: 0, 0.2: 0}
+    for by_rating in ruled_out:
+        for seed in range(40):
+            found, _ = tilt(seed, rows=rows, by_rating=by_rating)
+            ruled_out[by_rating] += found is not None and found.at_most <= 0.5
+    # 0.6 points are missing; in 5 of 100 they are ruled out at most, in 6 of 40 by chance (1 %)
+    assert ruled_out[0.2] <= 3
+    assert ruled_out[0.0] >= 35 or rows < 4_000
+
+
+def test_silence_reaches_as_far_as_correlation_spread_and_response_say() -> None:
+    _, answered, score, _ = survey(9, by_rating=0.4)
+    off, f = score[answered].mean() - score.mean(), answered.mean()
+    correlation = np.corrcoef(answered, score)[0, 1]
+    # the identity holds to the last digit; the largest plausible correlation is 0.5
+    assert off == pytest.approx(reach_of_silence(score.std(), f) * correlation / 0.5)
+    assert reach_of_silence(2.0, [1.0, 0.25]) == pytest.approx([0.0, np.sqrt(3)])
 
 
 def test_a_survey_sent_to_some_touchpoints_only_is_no_reason_for_doubt() -> None:
