@@ -76,7 +76,8 @@ def _here(arrivals: Arrivals, row: Mapping[str, Any], table: pl.DataFrame) -> pl
         of = {name: np.flatnonzero(touch == i).tolist() for i, name in enumerate(names)}
         source, target = of[row["source"]], of.get(row["target"] or "", [])
     if row["unit"] == "place":
-        return pl.col("target").is_in(source)
+        wait = "bin" in table.columns
+        return pl.col("source" if wait else "target").is_in(source)
     if "source" not in table.columns:
         return pl.lit(value=False)
     return pl.col("source").is_in(source) & pl.col("target").is_in(target)

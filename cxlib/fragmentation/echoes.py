@@ -82,6 +82,12 @@ def _place(row: Row) -> str | None:
     return str(row["source"]) if row["unit"] == "place" else row["target"]
 
 
+def _whole(row: Row) -> str | None:
+    """The touchpoint of whose ways a row tells of one, or of all: of waits the one that is left."""
+    wait = signal_named(row["signal"]).family == "wait"
+    return str(row["source"]) if wait else _place(row)
+
+
 def _follows(row: Row, cause: Row) -> bool:
     """Whether a row on a ground with dates or groups tells of the same cause as a clearer one."""
     same_signal = row["signal"] == cause["signal"]
@@ -92,7 +98,8 @@ def _follows(row: Row, cause: Row) -> bool:
     if _of_plan(row) and row["source"] in (_place(cause), cause["source"]):
         return _same_cut(row, cause) and excess(cause) >= _STEP * excess(row)
     units = {row["unit"], cause["unit"]}
-    if units == {"place", "transition"} and _place(row) == _place(cause):
+    at = _whole if same_signal else _place
+    if units == {"place", "transition"} and at(row) == at(cause):
         if row["unit"] == "transition":
             return same_signal or _same_cut(row, cause)
         return same_signal and excess(cause) >= _STEP * excess(row)
@@ -138,7 +145,7 @@ def _same_cut(row: Row, cause: Row) -> bool:
 def _across(specific: list[Row], on_plan: list[Row], echo: dict[int, Row]) -> None:
     """Dates and groups against similar transitions: who accounts for whom."""
     for row in on_plan:
-        place = ("place", row["target"], row["signal"])
+        place = ("place", _whole(row), row["signal"])
         for cause in specific:
             at_place = (cause["unit"], cause["source"], cause["signal"]) == place
             if cause["row"] in echo or not (at_place or _spot(row) == _spot(cause)):

@@ -103,6 +103,8 @@ def say_subject(row: Mapping[str, Any]) -> str:
     'search → payment (device: PC)'
     """
     where = f"{row['source']} → {row['target']}" if row.get("target") else str(row["source"])
+    if row.get("unit") == "place" and signal_named(row["signal"]).family == "wait":
+        where = f"whatever follows {row['source']}"
     group = row.get("group")
     return where if group is None else f"{where} ({spelled(group)}: {row['value']})"
 

@@ -171,13 +171,16 @@ def read_cases(
         name = f"environment_{counts.steps}" if around else counts.steps
     if not name:
         return None
-    rows = kept(part.cache, (name, unit), lambda: _read_rows(part, name, unit))
+    waits = signal.family == "wait"
+    along: Unit = "transition" if waits else unit
+    rows = kept(part.cache, (name, along), lambda: _read_rows(part, name, along))
     n = rows.table[counts.n].to_numpy().astype(np.float64)
     n = np.where(_can_occur(part, signal, counts, rows, unit), n, 0.0)
     if not n.any():
         return None
-    if signal.family == "wait":
-        return _draw_in_waits(rows, n)
+    if waits:
+        drawn = _draw_in_waits(rows, n)
+        return _by_place_left(drawn) if unit == "place" else drawn
     s = rows.table[counts.total].to_numpy().astype(np.float64)
     q = rows.table[counts.squares].to_numpy().astype(np.float64) if counts.squares else s
     return Cases(rows, n, s, q)
@@ -218,6 +221,12 @@ def _draw_in_waits(rows: Rows, n: Floats) -> Cases:
     value = np.clip(LOG_MIDDLE[bins], low[rows.unit], high[rows.unit])
     n = np.where(keep[rows.unit, bins], n, 0.0)
     return Cases(rows, n, n * value, n * value**2)
+
+
+def _by_place_left(cases: Cases) -> Cases:
+    """Waits by the touchpoint that is left: each way on is a stratum, held against itself."""
+    units, number = np.unique(cases.rows.source, return_inverse=True)
+    return cases._replace(rows=cases.rows._replace(units=units, unit=number))
 
 
 def _before_the_middle(rows: Rows, n: Floats) -> NDArray[np.bool_]:

@@ -111,12 +111,15 @@ def _judge_signal(part: Arrivals, signal: Signal, *, around: bool) -> list[Judge
     judged = []
     for column in sorted({number for f in found.values() for number in f.column.tolist()}):
         values = {u: f.where(f.column == column) for u, f in found.items()}
-        own, tau, many = _usual(signal, values)
-        judged += [
-            _tell(part, signal, unit, compared, own, tau)
-            for unit, compared in values.items()
-            if len(compared.u) and not (unit == "stage_step" and many)
-        ]
+        # one way on differs more than all ways out of a place together
+        alike = [{u: f} for u, f in values.items()] if signal.family == "wait" else [values]
+        for units in alike:
+            own, tau, many = _usual(signal, units)
+            judged += [
+                _tell(part, signal, unit, compared, own, tau)
+                for unit, compared in units.items()
+                if len(compared.u) and not (unit == "stage_step" and many)
+            ]
     return judged
 
 
@@ -185,7 +188,8 @@ def _spread_of(part: Arrivals, signal: Signal, unit: Unit) -> float:
         names = ("wait_n", "wait_sum", "wait_sq")
     if names[1] not in (*part.spread.columns, *part.repeats_spread.columns):
         return 1.0
-    return spread_over_customers(part, *names, at=WAY if unit == "transition" else ["target"])
+    at = ["source" if signal.family == "wait" else "target"]
+    return spread_over_customers(part, *names, at=WAY if unit == "transition" else at)
 
 
 def _usual(signal: Signal, found: Mapping[Unit, Compared]) -> tuple[dict[str, float], float, bool]:

@@ -179,8 +179,6 @@ DELAY = Signal(
         "history_waits",
         begun="begun_waits",
         around="environment_waits",
-        # what the company sends is late, too, where it comes later than before or than to others
-        units=("transition",),
     ),
     judge=judge_delay,
     settings=_windows,

@@ -14,6 +14,7 @@ from cxlib.arrivals.histories import block_at
 from cxlib.errors import UnknownNameError
 from cxlib.fragmentation import measure_fragmentation
 from cxlib.fragmentation.echoes import choose_findings
+from cxlib.fragmentation.findings import Q_LIMIT
 from cxlib.grounds.comparing import Arms, compare_arms, design_effect
 from cxlib.grounds.expectation import STATED_FOR
 from cxlib.grounds.groups import Compared, _usual
@@ -37,10 +38,13 @@ SEGMENTS = pl.DataFrame(
 )
 
 
-def one_channel(seed, *, days=112, customers=9_000, slow_since=None, times=2, lost=None, usual=0.4):
+def one_channel(
+    seed, *, days=112, customers=9_000, slow_since=None, times=2, lost=None, usual=0.4, to=(4,)
+):
     """Seven pages of one channel, no stages, no goal: rows of the store and segments of customers.
 
-    ``slow_since``: day from which page 5 → page 4 takes so many ``times`` as long; ``lost``: share
+    ``slow_since``: day from which page 5 → page 4 (or others, ``to``) takes so many ``times`` as
+    long; ``lost``: share
     of the mobile customers who leave at page 4 beyond the others; ``usual``: median wait, in days.
     """
     dice = np.random.default_rng(seed)
@@ -60,7 +64,7 @@ def one_channel(seed, *, days=112, customers=9_000, slow_since=None, times=2, lo
                 break
             there = int(dice.choice(7, p=ways[here]))
             wait = float(np.exp(dice.normal(np.log(usual), 0.8)))
-            slow = slow_since is not None and day >= slow_since and (here, there) == (5, 4)
+            slow = slow_since is not None and day >= slow_since and here == 5 and there in to
             day += wait * (times if slow else 1)
             here = there
     schema = {"customer": pl.UInt32, "occurred_at": pl.Datetime("us", "UTC")}
@@ -127,6 +131,21 @@ def test_a_wait_that_doubles_is_dated(found):
     assert "before" in row["sentence"]
     # as counted: the usual wait of 0.4 days, as customers who leave and others who wait allow
     assert row["others"] == pytest.approx(0.4 * 24, rel=0.15)
+
+
+def test_waits_of_all_ways_out_of_a_place_are_told_together():
+    """Page 5 keeps everybody 1.6 times as long: no way on says so alone."""
+    rows = one_channel(3, customers=2_000, slow_since=49, times=1.6, to=range(7))
+    found = judge(rows, signals=["delay"])
+    (row,) = found.found.rows(named=True)
+    assert (row["ground"], row["unit"], row["source"]) == ("past", "place", "page 5")
+    assert abs((row["since"] - date(2025, 2, 24)).days) <= 7
+    assert row["low"] <= 1.6 <= row["high"]
+    assert row["sentence"].startswith("whatever follows page 5 takes 1.")
+    ways = found.table.filter(unit="transition", ground="past", source="page 5")
+    ways = ways.filter(pl.col("group").is_null())
+    assert len(ways) == 3
+    assert ways["q"].min() > Q_LIMIT, "no way alone"
 
 
 def test_a_group_that_is_lost_is_named(found):
@@ -331,6 +350,14 @@ def test_waits_from_one_place_that_grew_together_are_one_finding():
     elsewhere = [row | {"value": value} for row, value in zip(rows, "ABC", strict=True)]
     chosen = choose_findings(pl.DataFrame(elsewhere, schema_overrides={"since": pl.Date}))
     assert chosen["finding"].all(), "of other countries they are causes of their own"
+    # of all ways together: the place, where one way is not nearly all of it
+    place = common | {"unit": "place", "target": None, "n": 1_400, "z": 8.5, "row": 3}
+    place |= {"target_place": -1, "effect": 2.8}
+    schema = {"since": pl.Date}
+    chosen = choose_findings(pl.DataFrame([*rows[1:], place], schema_overrides=schema))
+    assert chosen["finding"].to_list() == [False, False, True]
+    chosen = choose_findings(pl.DataFrame([rows[0], place], schema_overrides=schema))
+    assert chosen["finding"].to_list() == [True, False]
 
 
 def test_a_group_that_accounts_for_a_date_is_the_finding():
