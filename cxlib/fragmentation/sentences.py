@@ -239,15 +239,19 @@ class Headline(NamedTuple):
     """The sentence, without a full stop, what it tells of, and the findings to mark."""
 
     sentence: str
-    kind: Literal["finding", "described", "nothing"]
+    kind: Literal["finding", "suspected", "described", "nothing"]
     table: pl.DataFrame
 
 
 def headline(findings: Findings | FindingDetails) -> Headline:
-    """Say in one sentence what stands out, and list what to mark on a journey map."""
+    """Say in one sentence what stands out, and list what to mark on a journey map.
+
+    Where customers leave comes first, then what affects most of them.
+    """
     found = getattr(findings, "bands", findings.found)
     # what is mended already is told of after what still goes wrong
-    found = found.sort(pl.col("affected_until").is_not_null(), maintain_order=True)
+    leave = pl.col("signal").is_in([n for n, s in SIGNALS.items() if s.draws == "silence"])
+    found = found.sort(pl.col("affected_until").is_not_null(), ~leave, maintain_order=True)
     for rows, kind in ((found, "finding"), (findings.described, "described")):
         for sentence in rows["sentence"].drop_nulls().head(1):
             return Headline(sentence, kind, found)  # type: ignore[arg-type]

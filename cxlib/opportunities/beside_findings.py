@@ -86,7 +86,7 @@ _MOVED = {how.to: name for name, how in MENDABLE.items()}
 _SUSPECTED = {
     "leave": (_MOVED["end"], "leave there"),
     "aside": (_MOVED["stage"], "go back or aside from there"),
-    "late": (SIGNAL_OF["wait"], "leave in the long wait"),
+    "late": (SIGNAL_OF["wait"], "leave there, where the wait is long"),
     "unplanned": (_MOVED["end before"], "are lost instead of following the plan"),
 }
 """Signal of what `find_suspects` tells, and what they do, in words."""
@@ -101,7 +101,10 @@ def suspected(
     lines = []
     for row in find_suspects(moves, planned):
         ends = {"source": row["source"], "target": row["target"]}
-        if tuple(ends.values()) in told or (row["target"] is None and row["source"] in reached):
+        place = row["target"] if row["of_way"] else row["source"]
+        if tuple(ends.values()) in told or (place, None) in told:
+            continue
+        if not row["of_way"] and row["source"] in reached:
             continue
         signal, lost = _SUSPECTED[row["kind"]]
         way = " → ".join(filter(None, ends.values()))
@@ -114,16 +117,16 @@ def suspected(
             _describe(
                 workspace,
                 f"{way}: {share(row['observed'])} {lost}, {share(row['expected'])} would be usual "
-                "in this stage",
-                f"suspected, n = {decimal(row['n'])}; touchpoints may differ so much by nature; "
+                "in this stage (suspected)",
+                f"n = {decimal(row['n'])}; touchpoints may differ so much by nature; "
                 "gain up to the limits of that",
                 int(row["affected"]),
                 row["target"] or row["source"],
                 **ends,
                 **gain,
                 gain_unit="conversions",
-                tier="conversions" if row["low"] > 0 else "suspected",
-                worth=row["low"] or row["likely"],
+                tier="conversions" if row["worth"] > 0 else "suspected",
+                worth=row["worth"] or row["likely"],
                 ground="suspected",
                 signal=signal,
                 how_to_test=TRY,

@@ -111,16 +111,18 @@ def change_of_finding(moves: Moves, row: Mapping[str, Any], *, mended: float = 1
     What is found of a part of the customers (a time, a group, one of several channels) is mended of
     them only; `mended` says which part of the way to the expectation is gone.
     """
-    whole = Change(
-        kind="mend", source=row["source"], target=row["target"], signal=row["signal"], rate=1.0
-    )
+    signal, target = row["signal"], row["target"] or ""
+    if signal not in MENDABLE:
+        return _shorter(moves, row, mended)
+    if row.get("unit") == "place" and MENDABLE[signal].to != "end before":
+        target = ""  # where nearly all go next is named beside a place, but they leave before it
+    whole = Change(kind="mend", source=row["source"], target=target, signal=signal, rate=1.0)
     chain = moves.first_order(*handoff_places(moves, whole))
     rows, columns, _ = sent_by_fault(chain, moves, whole)
     counts = chain.moves[0, rows]
     arrivals = max(float(counts.sum()), 1.0)
     now = float(counts[:, columns].sum()) / arrivals
-    pooled = any(len(moves.at(name)) > 1 for name in (row["source"], row["target"]))
-    of_part = pooled or row["ground"] not in ("like", "plan")
+    of_part = _of_part(moves, row)
     # the chain speaks of all journeys, also of those that could not be watched for the gap
     expected = visits(transition_shares(chain.moves[0]))[rows - 1].sum() * chain.journeys[0]
     part = min((row["n"] or 0) / max(float(expected), 1.0), 1.0) if of_part else 1.0
@@ -130,3 +132,19 @@ def change_of_finding(moves: Moves, row: Mapping[str, Any], *, mended: float = 1
     error = 0.0 if row["high"] is None else part * (row["high"] - row["low"]) / (2 * 1.96)
     rate = min(max(now - part * row["effect"], 0.0), 1.0)
     return replace(whole, rate=rate, error=float(error))
+
+
+def _shorter(moves: Moves, row: Mapping[str, Any], mended: float) -> Change:
+    """Cut a wait to what is expected of it; where a part of the customers wait, all a little."""
+    change = Change(kind="halve_wait", source=row["source"], target=row["target"] or "", rate=1.0)
+    source, target = handoff_places(moves, change)
+    onto = np.array([-1]) if moves.places["is_goal"].gather(target).all() else target
+    arrived = moves.table.filter(at_places("place", source), at_places("next", onto))["n"].sum()
+    part = min((row["n"] or 0) / max(float(arrived), 1.0), 1.0) if _of_part(moves, row) else 1.0
+    return replace(change, rate=1 - part * mended * (1 - min(1 / row["effect"], 1.0)))
+
+
+def _of_part(moves: Moves, row: Mapping[str, Any]) -> bool:
+    """Whether it was found of a part of the customers only, or of one of several channels."""
+    pooled = any(len(moves.at(row[end] or "")) > 1 for end in ("source", "target"))
+    return pooled or row["ground"] not in ("like", "plan")

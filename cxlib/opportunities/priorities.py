@@ -30,7 +30,7 @@ from cxlib.store import Workspace
 from cxlib.store.selection import Selection
 
 TIERS = ("conversions", "spared", "measured", "suspected", "largest", "hypothesis", "mended")
-"""What comes first: findings that gain conversions, and suspected losses beyond natural variety,
+"""What comes first: findings that likely gain conversions, and suspected losses,
 other findings, what is measured to lie apart, suspected losses within natural variety, what is only
 the largest of its kind, hypotheses, what is mended already."""
 
@@ -71,8 +71,8 @@ class Priorities(Result):
             confidence=Label("high, medium or low", of="customers_affected"),
             effort=Label("of changing it: low, medium or high from the map, or unknown"),
             status=Label(
-                "from `watch_findings`: new, growing, ongoing, shrinking, mended, or unclear since "
-                "the last third of the log; or described, or hypothesis",
+                "from `watch_findings`, since the last third of the log: new, growing, ongoing, "
+                "shrinking, mended, or too few to tell; or described, or hypothesis",
                 of="customers_affected",
             ),
             next_step=Text("what to do now", fixed=True),
@@ -128,8 +128,8 @@ _SAID = {
         TRY,
     ),
     "suspected": (
-        "more are lost than at the other touchpoints of the stage",
-        "suspected: touchpoints may differ so much by nature",
+        "more are lost than at the other touchpoints of the stage (suspected)",
+        "touchpoints may differ so much by nature",
         TRY,
     ),
     "setback": (
@@ -189,7 +189,9 @@ def list_priorities(
 ) -> Priorities:
     """List what to do first.
 
-    What gains conversions comes first, findings and suspected losses, by the lower end of the gain;
+    What gains conversions comes first, findings and suspected losses, by what each likely gains at
+    least: the lower end at one standard error (suspected where more leave by whichever way they
+    came, which may be by nature: at the limit of natural variety);
     then other findings, by the customers they affect at least (of waits by the days they lose,
     where these are fewer); then ratings and plans that are measured to lie apart; then what is lost
     as naturally as not; then, where nothing is found, what is largest of its kind; then hypotheses.
@@ -223,9 +225,9 @@ def list_priorities(
         if x["signal"] == beside_findings.SIGNAL_OF["rating"]
     }
     if where is None and moves is not None:
-        lines += beside_findings.suspected(
-            workspace, moves, {(x["source"], x["target"]) for x in lines}
-        )
+        whole = findings.found.filter(unit="place")["source"]  # also where a next one is named
+        told = {(x["source"], x["target"]) for x in lines} | {(name, None) for name in whole}
+        lines += beside_findings.suspected(workspace, moves, told)
         known |= {(x["source"], x["target"]) for x in lines if x["ground"] == "suspected"}
     lines += [
         x
@@ -280,9 +282,10 @@ def _line(row: dict[str, Any], workspace: Workspace, moves: Moves | None) -> dic
         f"{decimal(row['n'])}, q = {row['q']:.1g}"
     )
     told = None
-    if moves is not None and row["signal"] in MENDABLE and row["unit"] == "transition":
+    waits = signal.family == "wait" and "ratio" in row["effect_unit"]
+    if moves is not None and (row["signal"] in MENDABLE or waits) and row["unit"] != "stage_step":
         told = _gained(workspace, moves, row)
-    if moves is not None and told is not None and told.conversions["low"] > 0:
+    if moves is not None and told is not None and _likely(told) > 0:
         gain = {"gain_unit": "conversions"}
         for name, part in PARTS.items():
             partly = told if part == 1 else _gained(workspace, moves, row, part)
@@ -291,7 +294,7 @@ def _line(row: dict[str, Any], workspace: Workspace, moves: Moves | None) -> dic
         if (value := told.value) is not None:
             worth_it = amount(value["gain"], value["low"], value["high"])
             evidence += f"; worth {worth_it} (in the money of the log)"
-        tier, worth = "conversions", told.conversions["low"]
+        tier, worth = "conversions", _likely(told)
     sure = row["q"] is not None and row["q"] < 0.001 and row["stable"] is not False
     copied = ("source", "target", "owner", "signal", "ground")
     return {
@@ -308,6 +311,11 @@ def _line(row: dict[str, Any], workspace: Workspace, moves: Moves | None) -> dic
         "next_step": say_advice(row["signal"], row["owner"]),
         **_test(row, workspace),
     }
+
+
+def _likely(told: WhatIf) -> float:
+    """What is gained at least in five of six such cases: a standard error below the estimate."""
+    return float(told.conversions["gain"] + told.conversions["low"]) / 2
 
 
 def _gained(
@@ -332,6 +340,7 @@ def _watched(arrivals: Arrivals) -> tuple[date, Became]:
         table = watch_findings(arrivals, since=since).table
     except InputError:  # the log has one period only
         return since, {}
+    table = table.with_columns(pl.col("status").replace("unclear", "too few to tell"))
     rows = table.select("source", "target", "signal", "status").rows()
     return since, {key: row[3] for row in reversed(rows) for key in (row[:2], row[:3])}
 

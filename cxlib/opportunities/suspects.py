@@ -32,16 +32,17 @@ other ways from which on these say something."""
 _APART, _WAYS = {"leave": 0.35, "aside": 0.5}, 0.3
 """How much touchpoints of a stage differ at least by nature, and ways to one of them (logits)."""
 
-_LIMIT = 3.0
-"""Errors apart that touchpoints may be by nature: of fifteen that are judged for both kinds of loss
-one lies further above in one log of 25."""
+_BEYOND = 0.00135
+"""Chance that a touchpoint lies further above the others by nature: three errors of what they
+differ by at least, or as many of Student's t where they are seen to differ more, for they are few.
+Of fifteen judged for both kinds of loss one lies so in one log of 25."""
 
-_SUMS = ("affected", "gain", "likely", "low", "high")
+_SUMS = ("affected", "gain", "likely", "low", "high", "worth")
 
 _RARE, _LESS = 0.02, 0.5
 """What is expected to go aside at least; and how much less likely the goal is there."""
 
-_MOST, _ONE_WAY, _TOO, _LONGER = 0.6, 0.85, 0.4, 1.5
+_MOST, _ONE_WAY, _TOO, _LONGER = 0.6, 0.85, 0.4, 4.0
 """A way speaks for the touchpoint from such a part of its excess on; and is all there is from such
 a part of its contacts on. A planned handoff is at fault where to each who leaves so many go aside;
 a wait where it is so much longer than the others there."""
@@ -78,7 +79,8 @@ def find_suspects(moves: Moves, planned: Collection[tuple[str, str]] = ()) -> li
         ``source``, ``target`` (None: by all ways), ``kind`` (leave, aside; late: they leave in a
         long wait; unplanned: instead of the planned handoff), ``n`` contacts, ``observed``,
         ``expected``, ``affected``, and ``gain`` in conversions: ``likely`` at one standard error,
-        ``low`` and ``high`` at the limits of natural variety; the largest lower end first.
+        ``low`` and ``high`` at the limits of natural variety; ``worth``: what it is ranked by;
+        ``of_way``: it is of one way to the target; the first first.
     """
     seen = _count(moves)
     found: dict[tuple[str, str | None], dict[str, Any]] = {}
@@ -94,12 +96,12 @@ def find_suspects(moves: Moves, planned: Collection[tuple[str, str]] = ()) -> li
                         told[name] += row[name]
     goals = seen.counts[..., len(seen.names)].sum()
     worth = [row for row in found.values() if row["likely"] >= LEAST_GAIN * goals]
-    named = {row["target"] for row in worth}
-    told_of = [row for row in worth if row["target"] or row["source"] not in named]
+    named = {row["target"] for row in worth if row["of_way"]}
+    told_of = [row for row in worth if row["of_way"] or row["source"] not in named]
     for row in told_of:
         for name in _SUMS:
             row[name] *= moves.scale
-    return sorted(told_of, key=lambda row: (-row["low"], -row["likely"], row["source"]))
+    return sorted(told_of, key=lambda row: (-row["worth"], -row["likely"], row["source"]))
 
 
 def _count(moves: Moves) -> _Contacts:
@@ -125,19 +127,24 @@ def _count(moves: Moves) -> _Contacts:
 def _speaking(
     seen: _Contacts, kind: str, here: int, peers: Flags, planned: Collection[tuple[str, str]]
 ) -> Iterator[dict[str, Any]]:
-    """What is said of a touchpoint: of it, or of the ways to it that account for its excess."""
+    """What is said of a touchpoint: of it, or of the ways to it that account for its excess.
+
+    Where more leave by whichever way they came, that may be what it is there for (opening hours).
+    """
     counts, name = seen.counts[:, here], seen.names[here]
     n = seen.counts.sum(2)
     cases = (seen.counts * seen.losses[kind]).sum(2)
-    usual, spread = _usual(n[:, peers].sum(0), cases[:, peers].sum(0), kind)
+    usual, spread, limit = _usual(n[:, peers].sum(0), cases[:, peers].sum(0), kind)
     arrived = np.arange(len(n) - 1) != here  # who begins with an ad has not been lost by it
-    whole = _judge(seen, kind, here, np.append(arrived, False), (usual, spread**2))
+    whole = _judge(seen, kind, here, np.append(arrived, False), (usual, spread**2), limit)
     ways = []
     for way in np.flatnonzero(arrived & (n[:-1, here] >= LEAST_N)):
         by_way = _of_way(n[:, here], cases[:, here], int(way), (usual, spread))
-        row = _judge(seen, kind, here, np.arange(len(n)) == way, by_way)
+        row = _judge(seen, kind, here, np.arange(len(n)) == way, by_way, limit)
         if row is not None:
-            ways.append(row | {"source": seen.names[way], "target": name, "kind": kind})
+            ways.append(
+                row | {"source": seen.names[way], "target": name, "kind": kind, "of_way": True}
+            )
     targets = [target for source, target in planned if source == name]
     from_one = counts[:-1].sum(1).max() > _ONE_WAY * counts.sum()
     too = counts[:, seen.losses["aside"][here]].sum() > _TOO * counts[:, -1].sum()
@@ -148,12 +155,15 @@ def _speaking(
         return
     if kind == "aside":  # to look once more is no fault, unless more leave as well
         left = (seen.counts * seen.losses["leave"]).sum(2)
-        usual, spread = _usual(n[:, peers].sum(0), left[:, peers].sum(0), "leave")
-        if _judge(seen, "leave", here, np.append(arrived, False), (usual, spread**2)) is None:
+        usual, spread, _ = _usual(n[:, peers].sum(0), left[:, peers].sum(0), "leave")
+        of_leaving = (usual, spread**2)
+        if _judge(seen, "leave", here, np.append(arrived, False), of_leaving, limit) is None:
             return
     target, kind = (targets[0], "unplanned") if targets else (_waited(seen, here, kind), kind)
     late = "late" if target and not targets else kind
-    yield whole | {"source": name, "target": target, "kind": late}
+    by_nature = {} if from_one or targets else {"low": 0.0, "worth": whole["low"]}
+    ends = {"source": name, "target": target, "of_way": False}
+    yield whole | ends | {"kind": late} | by_nature
 
 
 def _peers(moves: Moves, seen: _Contacts, here: int) -> Flags | None:
@@ -178,7 +188,7 @@ def usual_leaving(moves: Moves, source: int, target: int) -> tuple[float, float]
     if peers is None:
         return None
     n, left = seen.counts.sum(2), seen.counts[..., -1]
-    usual = _usual(n[:, peers].sum(0), left[:, peers].sum(0), "leave")
+    usual = _usual(n[:, peers].sum(0), left[:, peers].sum(0), "leave")[:2]
     mean, variance = _of_way(n[:, target], left[:, target], source, usual)
     share, low, high = (1 / (1 + np.exp(-mean - k * variance**0.5)) for k in (0, -1, 1))
     return float(share), float(high - low) / 2
@@ -195,8 +205,12 @@ def _of_way(n: Floats, cases: Floats, way: int, usual: tuple[float, float]) -> t
     return mean + weight * (share - mean), variance * (1 - weight) + _WAYS**2
 
 
-def _usual(n: Floats, cases: Floats, kind: str) -> tuple[float, float]:
-    """Logit that is usual among touchpoints, and how much another one of them may differ."""
+def _usual(n: Floats, cases: Floats, kind: str) -> tuple[float, float, float]:
+    """Logit that is usual among touchpoints, how much another one of them may differ, and how many
+    times that is the limit of natural variety.
+    """
+    from scipy.special import ndtri, stdtrit
+
     share = (cases + 0.5) / (n + 1)
     if kind == "leave":
         logits = np.log(share / (1 - share))
@@ -206,7 +220,9 @@ def _usual(n: Floats, cases: Floats, kind: str) -> tuple[float, float]:
         share = np.maximum(share, _RARE)
         logits = np.log(share / (1 - share))
         middle, spread = float(logits.mean()), float(logits.std(ddof=1))
-    return middle, max(spread, _APART[kind]) * float(np.sqrt(1 + 1 / len(n)))
+    stated, seen = -ndtri(_BEYOND) * _APART[kind], -stdtrit(len(n) - 1, _BEYOND) * spread
+    spread = max(spread, _APART[kind])
+    return middle, spread * float(np.sqrt(1 + 1 / len(n))), float(max(stated, seen) / spread)
 
 
 def _logit(cases: float, n: float) -> tuple[float, float]:
@@ -216,9 +232,12 @@ def _logit(cases: float, n: float) -> tuple[float, float]:
 
 
 def _judge(
-    seen: _Contacts, kind: str, here: int, ways: Flags, usual: tuple[float, float]
+    seen: _Contacts, kind: str, here: int, ways: Flags, usual: tuple[float, float], limit: float
 ) -> dict[str, Any] | None:
-    """Hold contacts at a place that came by some ways against what is usual; None: no excess."""
+    """Hold contacts at a place that came by some ways against what is usual; None: no excess.
+
+    `limit`: errors apart that it may be by nature.
+    """
     counts = seen.counts[ways, here].sum(0)
     out, n = seen.losses[kind][here], float(counts.sum())
     if n < LEAST_N:
@@ -227,7 +246,7 @@ def _judge(
     mean, variance = usual
     error = float(np.sqrt(variance + _logit(cases, n)[1]))
     expected, likely, high, low = (
-        1 / (1 + np.exp(-mean - k * error)) for k in (0, 1, -_LIMIT, _LIMIT)
+        1 / (1 + np.exp(-mean - k * error)) for k in (0, 1, -limit, limit)
     )
     if cases <= n * likely:
         return None
@@ -236,12 +255,14 @@ def _judge(
     if worth <= 0:
         return None
     gains = {"gain": expected, "likely": likely, "low": low, "high": high}
+    gained = {name: max(float((cases - n * share) * worth), 0.0) for name, share in gains.items()}
     return {
         "n": n,
         "observed": cases / n,
         "expected": float(expected),
         "affected": cases - n * float(likely),
-        **{name: max(float((cases - n * share) * worth), 0.0) for name, share in gains.items()},
+        "worth": gained["likely"],
+        **gained,
     }
 
 

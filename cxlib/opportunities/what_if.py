@@ -76,10 +76,12 @@ class Change:
         Names.
     signal
         What is mended, of `MENDABLE`: "abandonment" is what ends at the target after coming from
-        the source, "broken_handoff" what ends at the source.
+        the source, "broken_handoff" what ends at the source. Without a target: at the source,
+        wherever they came from.
     rate
         Of "mend": the share after mending; of "add": the share of the contacts at the source that
-        take what is added; of "move_traffic": the share that is moved.
+        take what is added; of "move_traffic": the share that is moved; of "halve_wait": the part of
+        the wait that is left, half of it where none is given.
     error
         Standard error of how far `rate` lies from what is observed; 0: it is given.
     """
@@ -92,11 +94,12 @@ class Change:
     error: float = 0.0
 
     def __str__(self) -> str:
-        pair = f"{self.source} → {self.target}"
+        pair = " → ".join(filter(None, (self.source, self.target)))
         if self.kind == "mend":
             return f"mend {pair}: {share(self.rate)} {MENDABLE[self.signal].sends}"
         if self.kind == "halve_wait":
-            return f"halve the wait {pair}"
+            left = "halve" if self.rate is None else f"cut to {share(self.rate)}"
+            return f"{left} the wait {pair}"
         if self.kind == "remove":
             return f"remove {self.source}"
         if self.kind == "add":
@@ -267,7 +270,7 @@ def _reached(chain: Chain, shares: Floats) -> dict[str, Floats]:
 def _kept_by_waiting_less(moves: Moves, change: Change) -> tuple[float, float]:
     """Conversions gained where half of a wait is gone, and half the width of their interval.
 
-    Who comes reaches the goal as often as those who waited half as long (a line on the logarithm of
+    Who comes reaches the goal as often as those who waited so much less (a line on the logarithm of
     the wait). Of those who left at the source, the log does not say who left for waiting: none, or
     all of them, as if each second drove the same share away: the estimate is half of the latter.
     """
@@ -283,9 +286,11 @@ def _kept_by_waiting_less(moves: Moves, change: Change) -> tuple[float, float]:
     apart = np.log2(wait) - np.average(np.log2(wait), weights=n)
     spread = float((n * apart**2).sum())
     less = error = 0.0
+    kept = _left_of_wait(change)
     if spread > 0.01 * arrived and not goal:
-        less = -float((later * apart).sum() / spread) * arrived
-        error = 1.96 * arrived * float(np.sqrt(reach * (1 - reach) / spread))
+        shorter = -float(np.log2(max(kept, 1e-3))) * arrived
+        less = -float((later * apart).sum() / spread) * shorter
+        error = 1.96 * shorter * float(np.sqrt(reach * (1 - reach) / spread))
     left = float(moves.table.filter(at_places("place", source), next=-2)["n"].sum())
     most = int(np.argmax(wait))
     low, high = 0.0, float(np.log1p(left / n[most]) / wait[most])
@@ -293,8 +298,12 @@ def _kept_by_waiting_less(moves: Moves, change: Change) -> tuple[float, float]:
         rate = (low + high) / 2
         too_low = (n * np.exp(rate * wait)).sum() < arrived + left
         low, high = (rate, high) if too_low else (low, rate)
-    spared = float((n * np.expm1(high * wait / 2)).sum()) * reach
+    spared = float((n * np.expm1(high * wait * (1 - kept))).sum()) * reach
     return moves.scale * (less + spared / 2), moves.scale * (error + spared / 2)
+
+
+def _left_of_wait(change: Change) -> float:
+    return 0.5 if change.rate is None else change.rate
 
 
 def handoff_places(moves: Moves, change: Change) -> tuple[Ints, Ints]:
@@ -302,14 +311,15 @@ def handoff_places(moves: Moves, change: Change) -> tuple[Ints, Ints]:
     names = moves.places["touchpoint"].unique(maintain_order=True).to_list()
     if change.kind == "move_traffic":
         return NOWHERE, NOWHERE  # touchpoints or channels: checked where they are moved
-    for name in (change.source, *([change.target] if change.kind != "remove" else [])):
+    whole = change.kind == "remove" or (change.kind == "mend" and not change.target)
+    for name in (change.source, *([] if whole else [change.target])):
         if name not in names:
             raise UnknownNameError("touchpoint", name, names)
     if change.signal not in MENDABLE:
         raise InputError(
             f"{change.signal!r} cannot be mended by moving customers; {listed(MENDABLE)} can"
         )
-    if change.kind == "remove":
+    if whole:
         return NOWHERE, NOWHERE
     source, target = moves.at(change.source), moves.at(change.target)
     counted = moves.table.filter(at_places("before", source), at_places("place", target))
@@ -333,7 +343,7 @@ def _apply(chain: Chain, moves: Moves, change: Change) -> tuple[Floats, Floats]:
     if change.kind == "halve_wait":
         rows, columns = _handoff(chain, moves, change)
         seconds = seconds.copy()
-        seconds[:, rows[:, None], columns] *= 0.5
+        seconds[:, rows[:, None], columns] *= _left_of_wait(change)
         return shares, seconds
     if change.kind == "remove":
         gone = np.unique(chain.states[:, moves.at(change.source)])
@@ -363,17 +373,22 @@ def _apply(chain: Chain, moves: Moves, change: Change) -> tuple[Floats, Floats]:
 
 def sent_by_fault(chain: Chain, moves: Moves, change: Change) -> tuple[Ints, Ints, Ints | None]:
     """Rows that a fault strikes, columns it sends to, and where those mended go (None: on)."""
-    source, target = moves.at(change.source), moves.at(change.target)
     to = MENDABLE[change.signal].to
     ended = np.array([chain.moves.shape[-1] - 1])
     if to == "end before":
         rows, onto = _handoff(chain, moves, change)
         return rows, ended, onto
-    rows = 1 + np.unique(chain.states[np.ix_(source, target)])
+    if change.target:
+        source, target = moves.at(change.source), moves.at(change.target)
+        rows = 1 + np.unique(chain.states[np.ix_(source, target)])
+    else:
+        source, target = NOWHERE, moves.at(change.source)
+        rows = 1 + np.unique(chain.states[:, target])
     if to == "end":
         return rows, ended, None
-    stage = moves.places["stage_index"].to_numpy()
-    back = {"source": source, "target": target}
+    stage, channel = (moves.places[c].to_numpy() for c in ("stage_index", "channel"))
+    home = np.flatnonzero(np.isin(channel, channel[source]))  # back there, or near it
+    back = {"source": source if np.isin(target, home).any() else home, "target": target}
     columns = back[to] if to in back else np.flatnonzero(stage < stage[target].min())
     return rows, np.unique(chain.states[np.ix_(target, columns)]), None
 

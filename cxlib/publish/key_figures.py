@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from cxlib.errors import WorkspaceError
-from cxlib.fragmentation.sentences import say_advice
+from cxlib.fragmentation.sentences import Headline, headline, say_advice
 from cxlib.numbers import people, points, rating, share, signed
 from cxlib.publish.compare import change_interval
 
@@ -47,6 +47,24 @@ def said_lines(backlog: pl.DataFrame, details: FindingDetails | None) -> list[di
     return lines
 
 
+def first_thing(lines: Sequence[Mapping[str, Any]], details: FindingDetails) -> Headline:
+    """Say what to do first, as the backlog ranks it, and give the findings in its order.
+
+    The one place that decides what home, the map and the report lead with. `lines` are those of
+    `actions_of` or `said_lines`.
+    """
+    told = headline(details)
+    rows = told.table.to_dicts()
+    listed = [rows.index(line["finding"]) for line in lines if line["finding"] in rows]
+    order = [*listed, *(at for at in range(len(rows)) if at not in listed)]
+    table = told.table[order]
+    for line in lines[:1]:
+        kind = {"suspected": "suspected", "described": "described", "hypothesis": "described"}
+        named = line["ground"] if line["ground"] == "suspected" else line["status"]
+        return Headline(line["what"], kind.get(named, "finding"), table)  # type: ignore[arg-type]
+    return Headline(told.sentence, told.kind, table)
+
+
 def is_mended(line: Mapping[str, Any]) -> bool:
     """Whether what a line (of `said_lines`) was found for is over: nothing is left to gain."""
     found = line["finding"]
@@ -64,7 +82,7 @@ def actions_of(snapshot: Snapshot, details: FindingDetails | None) -> list[dict[
         return said_lines(snapshot.table("priorities").table, details)
     return [
         {"finding": band, "what": band["sentence"], "status": None}
-        | {name: band[name] for name in ("owner", "customers_affected")}
+        | {name: band[name] for name in ("owner", "customers_affected", "signal", "ground")}
         | {"next_step": say_advice(band["signal"], band["owner"])}
         | dict.fromkeys(("gain", "gain_low", "gain_high", "gain_unit"))
         for band in _said_bands(details)

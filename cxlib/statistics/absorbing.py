@@ -71,13 +71,3 @@ def removal_effects(shares: Estimates, *, end: int, lost: int) -> Estimates:
     base = np.broadcast_to(whole[..., None], left.shape)
     kept = np.divide(left, base, out=np.full(left.shape, np.nan), where=base > 0)
     return 1 - kept
-
-
-def redirect(shares: Estimates, *, source: int, column: int, share: float) -> Estimates:
-    """Give one move (row, column) another share; the row's others make room in proportion."""
-    changed = shares.copy()
-    old = shares[..., source, column]
-    rest = np.divide(1 - share, 1 - old, out=np.zeros_like(old), where=old < 1)
-    changed[..., source, :] *= rest[..., None]
-    changed[..., source, column] = np.where(old < 1, share, 1.0)
-    return changed

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -43,14 +44,16 @@ def quiet(tmp_path_factory):
     return make_workspace(tmp_path_factory.mktemp("quiet") / "ws", log)
 
 
-def test_lines_are_ranked_by_the_lower_end_of_the_gain_then_by_customers(broken):
+def test_lines_are_ranked_by_what_they_likely_gain_at_least_then_by_customers(broken):
     found = list_priorities(broken)
     table = found.table
     assert set(table.columns) >= COLUMNS
     assert table["rank"].to_list() == list(range(1, len(table) + 1))
     gains = table.filter(gain_unit="conversions")
-    assert gains["gain_low"].is_sorted(descending=True)
-    assert (gains["gain_low"] > 0).all()
+    sure = gains.filter(pl.col("ground") != "suspected")
+    likely = (sure["gain"] + sure["gain_low"]) / 2
+    assert likely.is_sorted(descending=True)
+    assert (likely > 0).all()
     assert (gains["gain"] <= gains["gain_high"]).all()
     others = table.filter(pl.col("gain_unit") != "conversions")
     assert others["customers_affected"].is_sorted(descending=True)
@@ -298,14 +301,15 @@ def test_a_suspected_loss_is_a_line_with_its_conversions(broken, monkeypatch):
     told = {
         "source": "ad", "target": None, "kind": "leave", "n": 900.0, "observed": 0.5,
         "expected": 0.2, "affected": 200.4, "gain": 100.0, "low": 80.0, "high": 120.0,
+        "likely": 90.0, "worth": 90.0, "of_way": False,
     }  # fmt: skip
-    way = told | {"source": "page", "target": "basket"}
+    way = told | {"source": "page", "target": "basket", "of_way": True}
     monkeypatch.setattr(beside_findings, "find_suspects", lambda *_: [told, way])
     table = list_priorities(broken).table
     line = table.filter(ground="suspected").row(0, named=True)
     assert (
         line["what"].replace("\xa0", " ")
-        == "ad: 50 % leave there, 20 % would be usual in this stage"
+        == "ad: 50 % leave there, 20 % would be usual in this stage (suspected)"
     )
     assert (line["gain_low"], line["gain"], line["gain_high"]) == (80.0, 100.0, 120.0)
     assert (line["half_low"], line["customers_affected"]) == (40.0, 200)
@@ -314,6 +318,9 @@ def test_a_suspected_loss_is_a_line_with_its_conversions(broken, monkeypatch):
     )  # fmt: skip
     # what is told of already is not told again, and of a part of the log nothing is suspected
     known = {("page", "basket"), ("newsletter", "ad")}
+    assert beside_findings.suspected(broken, read_moves(broken), known) == []
+    # nor is what was found of all who come to the touchpoint
+    known = {("basket", None), ("ad", None)}
     assert beside_findings.suspected(broken, read_moves(broken), known) == []
     part = list_priorities(broken, where=Selection(period=(0, 3))).table
     assert part.filter(ground="suspected").is_empty()
@@ -333,7 +340,7 @@ def plant(monkeypatch, workspace, *rows):
     monkeypatch.setattr(priorities, "measure_fragmentation", lambda *_, **__: told)
 
 
-def test_findings_are_ranked_by_the_lower_end_of_what_they_gain(broken, monkeypatch):
+def test_findings_are_ranked_by_what_they_likely_gain_at_least(broken, monkeypatch):
     small = {"source": "newsletter", "target": "page", "expected": 0.4, "effect": 0.1, "low": 0.08}
     small |= {"high": 0.12, "customers_affected": 800}
     wait = {"source": "ad", "target": "basket", "signal": "delay", "effect_unit": "times as long"}
@@ -360,3 +367,55 @@ def test_what_is_mended_comes_last_and_gains_nothing(broken, monkeypatch):
     assert (mended["source"], mended["status"]) == ("page", "mended")
     assert all(mended[name] is None for name in ("gain_low", "gain", "gain_high", "half_low"))
     assert mended["customers_affected"] == line["customers_affected"]
+
+
+def test_what_is_found_of_a_touchpoint_gains_conversions_there_whatever_comes_next(
+    broken, monkeypatch
+):
+    place = {"source": "basket", "target": None, "unit": "place"}
+    named = place | {"target": "pay"}  # where nearly all go from there
+    for row in (place, named):
+        plant(monkeypatch, broken, row)
+        line = list_priorities(broken).table.row(0, named=True)
+        assert (line["source"], line["gain_unit"]) == ("basket", "conversions")
+        change = change_of_finding(read_moves(broken), told_row(broken))
+        assert (change.source, change.target) == ("basket", "")
+        gain = estimate_what_if(broken, [change]).conversions
+        assert (line["gain_low"], line["gain"]) == (gain["low"], gain["gain"])
+    # by every way, and so more than of one
+    way = Change(kind="mend", source="page", target="basket", rate=change.rate)
+    assert gain["gain"] > estimate_what_if(broken, [way]).conversions["gain"] > 0
+
+
+def told_row(workspace):
+    """The one finding that was planted."""
+    return priorities.measure_fragmentation(workspace).found.row(0, named=True)
+
+
+def test_a_wait_gains_what_those_keep_who_wait_as_long_as_expected(broken, monkeypatch):
+    wait = {"source": "page", "target": "basket", "signal": "delay", "effect": 4.0, "low": 3.0}
+    wait |= {"high": 5.0, "effect_unit": "ratio of medians", "hours_lost": 1e6}
+    plant(monkeypatch, broken, wait)
+    change = change_of_finding(read_moves(broken), told_row(broken))
+    assert (change.kind, change.rate) == ("halve_wait", 0.25)
+    assert "cut to 25" in str(change)
+    half = change_of_finding(read_moves(broken), told_row(broken), mended=2 / 3)
+    assert half.rate == pytest.approx(0.5)
+    asked = Change(kind="halve_wait", source="page", target="basket")
+    gains = [estimate_what_if(broken, [one]) for one in (half, asked, change)]
+    assert gains[0].conversions == gains[1].conversions
+    assert gains[2].time["gain"] < gains[1].time["gain"] < 0
+    # where a part of them waits, all wait a little less
+    some = told_row(broken) | {"ground": "past", "n": 10}
+    assert 0.25 < change_of_finding(read_moves(broken), some).rate < 1
+
+
+def test_a_status_that_cannot_be_told_says_so(broken, monkeypatch):
+    plant(monkeypatch, broken, {"source": "page", "target": "basket"})
+    unclear = pl.DataFrame(
+        {"source": ["page"], "target": ["basket"], "signal": ["abandonment"], "status": ["unclear"]}
+    )
+    watched = SimpleNamespace(table=unclear)
+    monkeypatch.setattr(priorities, "watch_findings", lambda *_, **__: watched)
+    monkeypatch.setattr(type(broken), "keep", lambda self, name, file, make: make())
+    assert list_priorities(broken).table["status"][0] == "too few to tell"

@@ -24,6 +24,17 @@ def places():
     )
 
 
+def hub(leave):
+    """Contacts come to a list by six ways; of each so many leave there as `leave` says."""
+    moves, rows = funnel(), []
+    for way, share in enumerate(leave):
+        rows += [(way, LIST, -2, round(500 * share)), (way, LIST, CART, round(500 * (1 - share)))]
+    more = pl.DataFrame(rows, schema=["before", "place", "next", "n"], orient="row")
+    more = more.with_columns(wait=60.0, seconds=60.0, amount=0.0, bucket=0)
+    table = pl.concat([moves.table, more.select(moves.table.columns).cast(moves.table.schema)])
+    return Moves(table, moves.starts, moves.waits, moves.places, None)
+
+
 def funnel(*, leave=None, aside=None, waits=None):
     """Ten thousand journeys straight down; at each step a tenth leave, or as many as `leave` says,
     and some go to a place aside: ``aside[step] = (place, share)``.
@@ -105,3 +116,26 @@ def test_what_lies_within_the_natural_variety_of_a_stage_may_gain_nothing(seed):
     rng = np.random.default_rng(seed)
     own = {step: 0.12 * float(np.exp(rng.normal(0, 0.35))) for step in range(1, PAY)}
     assert all(row["low"] == 0 < row["gain"] for row in find_suspects(funnel(leave=own)))
+
+
+def test_where_more_leave_by_whichever_way_they_came_that_may_be_by_nature():
+    ways = [0.7, 0.7, 0.7, 0.7, 0.7, 0.7]
+    by_all = next(row for row in find_suspects(hub(ways)) if "list" in (row["source"]))
+    assert (by_all["target"], by_all["of_way"]) == (None, False)
+    assert by_all["low"] == 0 < by_all["gain"]
+    assert by_all["worth"] < by_all["likely"]
+    # of one way among several it is a loss of that way
+    ways = [0.1, 0.1, 0.7, 0.1, 0.1, 0.1]
+    by_one = next(row for row in find_suspects(hub(ways)) if row["target"] == "list")
+    assert (by_one["source"], by_one["of_way"]) == ("item", True)
+    assert by_one["worth"] == by_one["likely"] > 0
+
+
+def test_few_touchpoints_that_differ_much_say_little_of_what_is_natural():
+    few = {CART: 0.02, ADDRESS: 0.25, DELIVERY: 0.08, PAYMENT: 0.6}
+    alike = {CART: 0.1, ADDRESS: 0.1, DELIVERY: 0.1, PAYMENT: 0.6}
+    apart, beside = (
+        next(row for row in find_suspects(funnel(leave=leave)) if row["target"] == "payment")
+        for leave in (few, alike)
+    )
+    assert apart["low"] == 0 < beside["low"]

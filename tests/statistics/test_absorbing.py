@@ -6,7 +6,6 @@ import pytest
 from cxlib.statistics.absorbing import (
     end_shares,
     expected_sums,
-    redirect,
     removal_effects,
     transition_shares,
     visits,
@@ -67,12 +66,3 @@ def test_a_state_that_nobody_leaves_is_no_error() -> None:
     shares = end_shares(transition_shares(moves))
     assert np.isfinite(shares).all()
     assert shares.sum() == pytest.approx(1)
-
-
-def test_a_redirected_move_keeps_the_proportions_of_the_others() -> None:
-    shares = transition_shares(MOVES)
-    changed = redirect(shares, source=2, column=5, share=0.05)
-    assert changed.sum(axis=-1) == pytest.approx(np.ones(5))
-    assert changed[2, 5] == pytest.approx(0.05)
-    assert changed[2, 0] / changed[2, 1] == pytest.approx(shares[2, 0] / shares[2, 1])
-    assert (changed[[0, 1, 3, 4]] == shares[[0, 1, 3, 4]]).all()

@@ -12,11 +12,18 @@ import polars as pl
 from cxlib.errors import CxError
 from cxlib.figures.touchpoints import describe_touchpoints
 from cxlib.fragmentation.details import FindingDetails
-from cxlib.fragmentation.sentences import headline, say_subject
+from cxlib.fragmentation.sentences import say_subject
 from cxlib.numbers import day
 from cxlib.opportunities.priorities import say_gain
 from cxlib.publish import Snapshot
-from cxlib.publish.key_figures import actions_of, findings_of, is_mended, key_changes, key_figures
+from cxlib.publish.key_figures import (
+    actions_of,
+    findings_of,
+    first_thing,
+    is_mended,
+    key_changes,
+    key_figures,
+)
 from cxlib.signals import signal_named
 from cxlib.views import entry
 from cxlib.views.shared import words as shared
@@ -33,6 +40,7 @@ _LEADS_TO: Mapping[str, tuple[str, Mapping[str, str]]] = {
 }
 """The view, and what is chosen there, that each of the four numbers leads into."""
 _TELLING = ("new", "growing", "mended")
+_ENDS = ("source", "target")
 
 
 def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) -> str:
@@ -48,14 +56,14 @@ def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) ->
     except CxError:  # published by another version: nothing is said of it
         earlier, older, changed = None, None, {}
     actions = actions_of(snapshot, details)
-    sure = [row for row in actions if row["finding"] is not None]
+    sure = [row for row in actions if row["finding"] is not None or row["ground"] == "suspected"]
     found = [row for row in sure if not is_mended(row)]
-    above = _sentence(snapshot, details)
+    above = _sentence(snapshot, details, actions)
     listed: list[str] = []
     if details is not None and not sure:
         said = details.described["sentence"].drop_nulls().to_list()
         # the sentence above the list is not said again
-        listed = [one for one in said if shared.DESCRIBED.format(sentence=one) != above]
+        listed = [one for one in said if not above.startswith(one)]
     worst = [] if details is None else details.bands.filter(pl.col("sentence") == above).to_dicts()
 
     def way(view: str, chosen: Mapping[str, str]) -> str:
@@ -93,11 +101,12 @@ def write_index(snapshot: Snapshot, files: Mapping[str, str]) -> str:
     )
 
 
-def _sentence(snapshot: Snapshot, details: FindingDetails | None) -> str:
+def _sentence(
+    snapshot: Snapshot, details: FindingDetails | None, actions: list[dict[str, Any]]
+) -> str:
     if details is not None:
-        said = headline(details)
-        described = said.kind == "described"
-        return shared.DESCRIBED.format(sentence=said.sentence) if described else said.sentence
+        said = first_thing(actions, details)
+        return shared.LEADS.get(said.kind, "{sentence}").format(sentence=said.sentence)
     if "touchpoints" in snapshot.manifest["measures"]:
         return describe_touchpoints(snapshot.touchpoints())
     return " ".join(snapshot.facts()[:1])
@@ -106,13 +115,14 @@ def _sentence(snapshot: Snapshot, details: FindingDetails | None) -> str:
 def _finding(
     details: FindingDetails | None, row: Mapping[str, Any], way: Way, *, above: str
 ) -> dict[str, Any]:
-    found = row["finding"]
-    short = f"{say_subject(found)}: {signal_named(found['signal']).title}"
+    found, said = row["finding"], row["what"]
+    if above.startswith(said):  # the sentence above the list is not said again
+        of = say_subject(found) if found else " → ".join(filter(None, map(row.get, _ENDS)))
+        said = f"{of}: {signal_named(row['signal']).title}"
     return {
         **row,
-        # the sentence above the list is not said again
-        "sentence": short if row["what"] == above else row["what"],
-        "address": "" if details is None else link_to_finding(details, found, way),
+        "sentence": said,
+        "address": link_to_finding(details, found, way) if details and found else "",
         "gain": say_gain(row) if row["gain_unit"] == "conversions" else None,
     }
 

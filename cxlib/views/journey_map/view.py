@@ -18,7 +18,7 @@ from cxlib.figures.touchpoints import describe_touchpoints, map_positions, plot_
 from cxlib.figures.wording import estimate
 from cxlib.fragmentation.sentences import Headline, headline, say_advice, say_subject
 from cxlib.numbers import day, people, share
-from cxlib.signals import SIGNALS
+from cxlib.publish.key_figures import first_thing, said_lines
 from cxlib.summary import Selection
 from cxlib.views.journey_map import words
 from cxlib.views.journey_map.cards import next_moves, touchpoint_cards, touchpoint_details
@@ -199,11 +199,17 @@ class JourneyMap(View):
 
     @property
     def found(self) -> Headline | None:
-        """What stands out for the customers selected; None where it was not published."""
+        """What to do first for the customers selected; None: no findings were published."""
+        segment = self.state.segment
         try:
-            return headline(self.ask("findings", segment=self.state.segment))
+            details = self.ask("findings", segment=segment)
         except WorkspaceError:
             return None
+        try:
+            backlog = self.ask("table", measure="priorities", segment=segment)
+        except WorkspaceError:
+            return headline(details)
+        return first_thing(said_lines(backlog.table, details), details)
 
     @property
     def said(self) -> str:
@@ -211,25 +217,18 @@ class JourneyMap(View):
         found, channel = self.found, self.state.channel
         if found is None:
             return describe_touchpoints(self.result)
-        if found.kind == "finding":
+        if channel is not None and len(found.table):
             here = self._bands["sentence"].drop_nulls()
             return here[0] if len(here) else words.NOTHING_THERE.format(where=channel)
-        described = found.kind == "described"
-        return shared.DESCRIBED.format(sentence=found.sentence) if described else found.sentence
+        return shared.LEADS.get(found.kind, "{sentence}").format(sentence=found.sentence)
 
     @property
     def _bands(self) -> pl.DataFrame:
-        """The findings that touch what is selected: where customers leave, others, what is mended.
-
-        Of each those that affect most customers come first.
-        """
+        """The findings that touch what is selected, what to do first before the others."""
         found, channel = self.found, self.state.channel
         if found is None:
             return pl.DataFrame()
-        leave = pl.col("signal").is_in([n for n, s in SIGNALS.items() if s.draws == "silence"])
-        mended = pl.col("affected_until").is_not_null()
-        bands = found.table.sort(mended, ~leave, maintain_order=True)
-        bands = bands.with_columns(pl.col("source_place", "target_place").cast(pl.Int64))
+        bands = found.table.with_columns(pl.col("source_place", "target_place").cast(pl.Int64))
         if channel is None:
             return bands
         here = [number for number, place in self._places.items() if place.channel == channel]

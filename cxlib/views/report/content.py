@@ -16,15 +16,16 @@ from cxlib.figures.fragmentation import effect_text, figure_text, observed_text,
 from cxlib.figures.touchpoints import describe_touchpoints
 from cxlib.fragmentation.details import KEYS
 from cxlib.fragmentation.findings import Q_LIMIT
-from cxlib.fragmentation.sentences import headline, say_advice
+from cxlib.fragmentation.sentences import say_advice
 from cxlib.numbers import day, people, plural
 from cxlib.opportunities.priorities import say_gain
 from cxlib.publish import Snapshot
-from cxlib.publish.key_figures import actions_of, findings_of, key_figures
+from cxlib.publish.key_figures import actions_of, findings_of, first_thing, key_figures
 from cxlib.signals import signal_named
 from cxlib.views.home.words import NUMBERS
 from cxlib.views.report import words
 from cxlib.views.report.drawing import draw_bars, draw_curve, draw_map
+from cxlib.views.shared import words as shared
 from cxlib.views.shared.filters import segment_label
 from cxlib.views.shared.templates import render
 
@@ -56,7 +57,10 @@ def _content(snapshot: Snapshot) -> dict[str, Any]:
     details = findings_of(snapshot)
     actions = actions_of(snapshot, details)
     found = [] if details is None else _ranked(details, actions)
-    said = describe_touchpoints(result) if details is None else headline(details).sentence
+    said = describe_touchpoints(result)
+    if details is not None:
+        first = first_thing(actions, details)
+        said = shared.LEADS.get(first.kind, "{sentence}").format(sentence=first.sentence)
     described = [] if details is None else details.described["sentence"].drop_nulls().to_list()
     return {
         "style": (Path(__file__).parent / "report.css").read_text("utf-8"),

@@ -53,6 +53,9 @@ INTERVALS = (
     "person's contacts are alike."
 )
 DESCRIBED = "{sentence}; described, not a finding: nothing stands out from what is usual here"
+SUSPECTED = "{sentence}, not a finding: touchpoints may differ so much by nature"
+LEADS = {"described": DESCRIBED, "suspected": SUSPECTED}
+"""How the first thing to do is said where it is no finding."""
 WITHIN = "In brackets: 95 % interval, widened to the steps in which small figures are shown."
 SMALL = (
     "Figures about fewer than {k} customers are not shown, to protect single people; counts are "
