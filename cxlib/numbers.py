@@ -8,6 +8,7 @@ number is never shown as 0: it is written as a dash, or as the reason why it is 
 from __future__ import annotations
 
 import math
+import re
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
@@ -293,6 +294,18 @@ def sentence_case(text: str) -> str:
     """
     first = text.split(maxsplit=1)[:1]
     return text[:1].upper() + text[1:] if first and first[0].islower() else text
+
+
+_FIGURE = re.compile(r"\((?=[^()]*\d)[^()]{1,26}\)|\d %")
+
+
+def unbroken(text: str) -> str:
+    """Keep every figure in brackets, and per cent, from being broken at the end of a line.
+
+    >>> unbroken("lost 9 % (8 to 10) there").replace(NBSP, "_")
+    'lost 9_% (8_to_10) there'
+    """
+    return _FIGURE.sub(lambda figure: figure[0].replace(" ", NBSP), text)
 
 
 def plural(count: float, one: str, many: str | None = None) -> str:

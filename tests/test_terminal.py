@@ -227,3 +227,19 @@ def test_the_answer_stays_on_a_narrow_terminal() -> None:
                       share=Share("of all", interval=True), said=Text("in words"))  # fmt: skip
     weights = dict(zip(columns, columns.written(columns.frame(), first=["n"]).weight, strict=True))
     assert sorted(weights, key=weights.__getitem__) == ["q", "share", "name", "said", "n"]
+
+
+def test_a_figure_is_never_broken_between_two_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = (
+        "few go there (9.1\N{NO-BREAK SPACE}%), and 80 customers more than that (95 %: 60 to 100)"
+    )
+    written = Written(("what",), ((said,),), (False,), weight=(5,))
+    monkeypatch.setattr("rich.console.Console.is_terminal", property(lambda _: True))
+    for width in range(26, 60):
+        monkeypatch.setenv("COLUMNS", str(width))
+        print_written(written, title="t", note=said)
+        out = capsys.readouterr().out.replace("\N{NO-BREAK SPACE}", " ")
+        assert out.count("(9.1 %)") == 2, width
+        assert out.count("(95 %: 60 to 100)") == 2, width

@@ -225,7 +225,9 @@ def print_priorities(
             "rank", "what", "owner", "customers_affected", "gain", "gain_low", "gain_high",
             "gain_unit", "status", "next_step",
         )  # fmt: skip
-        asked.show(found, "what to do first", shown=shown, note=[*found.sentences()[:1], *held])
+        first = ("rank", "what", "gain", "gain_unit")
+        notes = [*found.sentences()[:1], *held]
+        asked.show(found, "what to do first", shown=shown, note=notes, first=first)
 
 
 @about_a_part

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from cxlib.numbers import sentence_case
+from cxlib.numbers import sentence_case, unbroken
 from cxlib.tables import Written, plain
 from cxlib.visible import escape_json, visible
 
@@ -97,7 +97,7 @@ def print_written(
             width=width,
         )
     for row in written.rows[:most]:
-        table.add_row(*(Text(visible(row[column])) for column in shown))
+        table.add_row(*(Text(_folded(visible(row[c]), width)) for c, width in shown.items()))
     if written.rows:
         console.print(table)
     if most is not None and len(written.rows) > most:
@@ -106,7 +106,20 @@ def print_written(
         named = visible(", ".join(left_out))
         console.print(Text(f"too wide for this terminal: {named}; --json prints all"))
     for line in [note] if isinstance(note, str) else note:
-        console.print(Text(visible(sentence_case(line))))
+        console.print(Text(_folded(visible(sentence_case(line)), console.width)))
+
+
+def _folded(text: str, width: int) -> str:
+    """Break a text into lines between words, and never within a figure."""
+    from rich.cells import cell_len
+
+    lines: list[list[str]] = [[]]
+    for word in unbroken(text).split(" "):
+        if lines[-1] and cell_len(" ".join([*lines[-1], word])) > width:
+            lines.append([])
+        lines[-1].append(word)
+    folded = "\n".join(" ".join(line) for line in lines)
+    return "".join("\n" if at == "\n" else letter for at, letter in zip(folded, text, strict=True))
 
 
 def _columns_that_fit(
@@ -127,7 +140,8 @@ def _columns_that_fit(
     weights = written.weight or (0,) * len(columns)
     least = []
     for c in columns:
-        most = _SENTENCE if weights[c] == Text.weight else _NARROWEST
+        is_sentence = weights[c] == Text.weight
+        most = min(_SENTENCE, width // 2) if is_sentence else _NARROWEST
         needed = longest[c] if written.is_number[c] else min(longest[c], most)
         least.append(max(needed, words[c]))
     same = [len(rows) > 1 and len({row[c] for row in rows}) == 1 for c in columns]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from cxlib.figures.map_layout import (
     COLUMN_PX,
     LINE_PX,
     MapLayout,
+    Outline,
     Place,
     column_px,
     curve,
@@ -89,14 +90,12 @@ def bends(circles: Sequence[Circle], layout: MapLayout, marks: Sequence[Mark]) -
     """Bend the band of each finding so that it crosses as few names as can be."""
     named = [c for c in circles if c.place in layout.spots]
     boxes = [b for c in named for b in list(_boxes(c, 0.0, layout))[1:]]
-    left, top, right, bottom = np.array(boxes or [(0.0,) * 4]).T
-    column, stages = column_px(len(layout.stages)), len(layout.stages)
+    width = _page(layout)[2]
 
     def crossed(source: Place, target: Place, bend: float) -> int:
-        way = curve(layout.spots[source], layout.spots[target], 40, bend)[1:-1]
-        x, y = way[:, :1] / COLUMN_PX, way[:, 1:]
-        over = (left < x * column) & (x * column < right) & (top < y) & (y < bottom)
-        return int(over.sum()) + 100 * int(((x < 0) | (x > stages)).sum())
+        way = _way(source, target, bend, layout)
+        outside = (way[:, 0] < 0) | (way[:, 0] > width)
+        return _crossed(way, boxes) + 100 * int(outside.sum())
 
     return {
         (source, target): min(_BENDS, key=lambda bend: crossed(source, target, bend))
@@ -105,16 +104,42 @@ def bends(circles: Sequence[Circle], layout: MapLayout, marks: Sequence[Mark]) -
     }
 
 
-def name_labels(circles: Sequence[Circle], layout: MapLayout) -> Trace:
-    """Names below the circles: always the same distance from the row, so that they line up."""
+def names_above(circles: Sequence[Circle], layout: MapLayout, ways: Bends) -> Set[Place]:
+    """Where a name stands above its circle: bands of findings cross it less there, and it fits."""
+    points = [_way(*ends, bend, layout) for ends, bend in ways.items() if ends[1] is not None]
+    above: set[Place] = set()
+    for circle in sorted(circles, key=lambda c: layout.spots[c.place][1]) if points else ():
+        under, over = (list(_boxes(circle, 0.0, layout, up))[1:] for up in ((), {circle.place}))
+        others = [c for c in circles if c is not circle]
+        taken = [b for c in others for b in _boxes(c, layout.largest_circle, layout, above)]
+        less = _crossed(np.vstack(points), over) < _crossed(np.vstack(points), under)
+        if less and all(_free(box, taken, _page(layout)) for box in over):
+            above.add(circle.place)
+    return above
+
+
+def _way(source: Place, target: Place | None, bend: float, layout: MapLayout) -> Outline:
+    """Sample a band between its ends, in pixels of the narrowest page."""
+    ends = layout.spots[source], layout.spots[target or source]
+    return curve(*ends, 40, bend)[1:-1] * (column_px(len(layout.stages)) / COLUMN_PX, 1.0)
+
+
+def _crossed(points: Outline, boxes: Sequence[Box]) -> int:
+    left, top, right, bottom = np.array(boxes or [(0.0,) * 4]).T
+    x, y = points[:, :1], points[:, 1:]
+    return int(((left < x) & (x < right) & (top < y) & (y < bottom)).sum())
+
+
+def name_labels(circles: Sequence[Circle], layout: MapLayout, above: Set[Place]) -> Trace:
+    """Names below the circles, or above: always as far from the row, so that they line up."""
     drop = layout.largest_circle / 2 + 1
     return scatter(
         name="labels",
         x=[layout.spots[c.place][0] for c in circles],
-        y=[layout.spots[c.place][1] + drop for c in circles],
+        y=[layout.spots[c.place][1] + (-drop if c.place in above else drop) for c in circles],
         text=[_label(layout.labels[c.place], c.note) for c in circles],
         mode="text",
-        textposition="bottom center",
+        textposition=[f"{'top' if c.place in above else 'bottom'} center" for c in circles],
         textfont={
             "size": 12,
             "color": [THEME.muted if c.customers is None else THEME.ink for c in circles],
@@ -130,10 +155,11 @@ def mark_labels(
     layout: MapLayout,
     marks: Sequence[Mark],
     ways: Bends,
+    above: Set[Place],
 ) -> Trace:
     """Write each mark where it covers no name, no circle and no other mark, and is not cut off."""
-    taken = [box for c in circles for box in _boxes(c, sizes[c.place], layout)]
-    page = (0.0, 0.0, len(layout.stages) * column_px(len(layout.stages)), layout.height)
+    taken = [box for c in circles for box in _boxes(c, sizes[c.place], layout, above)]
+    page = _page(layout)
     placed = []
     for mark in marks:
         if mark.place not in sizes or (mark.target is not None and mark.target not in layout.spots):
@@ -188,14 +214,21 @@ def _beside(
     yield x, y, bold + space, "middle left", _around(x * column - away, y, width)
 
 
-def _boxes(circle: Circle, size: float, layout: MapLayout) -> Iterator[Box]:
+def _page(layout: MapLayout) -> Box:
+    return (0.0, 0.0, len(layout.stages) * column_px(len(layout.stages)), layout.height)
+
+
+def _boxes(
+    circle: Circle, size: float, layout: MapLayout, above: Collection[Place] = ()
+) -> Iterator[Box]:
     """The room that a circle and its name take."""
     x, y = layout.spots[circle.place]
     x *= column_px(len(layout.stages))
     yield (x - size / 2, y - size / 2, x + size / 2, y + size / 2)
     lines = [*layout.labels[circle.place]]
     lines[-1] += f"  {circle.note}"
-    top = y + layout.largest_circle / 2 + 1
+    drop = layout.largest_circle / 2 + 1
+    top = y - drop - len(lines) * LINE_PX if circle.place in above else y + drop
     for number, line in enumerate(lines):
         middle = top + (number + 0.5) * LINE_PX
         yield _around(x, middle, len(line) * CHARACTER_PX)

@@ -19,6 +19,7 @@ from cxlib.figures.map_labels import (
     circle_sizes,
     mark_labels,
     name_labels,
+    names_above,
     place_key,
 )
 from cxlib.figures.map_layout import FEELING_AT, Felt, MapLayout, Place, lane_name, ribbon
@@ -128,6 +129,7 @@ def circle_traces(
         (c for c in circles if c.place in layout.spots), key=lambda c: -(c.customers or 0)
     )
     sizes = circle_sizes(shown, layout, SMALLEST)
+    above = names_above(shown, layout, found)
     rings = {m.place: THEME.finding for m in marks if m.target is None}
     if selected is not None:
         rings[selected] = THEME.accent
@@ -162,8 +164,8 @@ def circle_traces(
             customdata=[place_key(c.place) for c in shown],
         ),
         _hatching([(layout.spots[c.place], sizes[c.place]) for c in shown if not c.ranked]),
-        name_labels(shown, layout),
-        mark_labels(shown, sizes, layout, marks, found),
+        name_labels(shown, layout, above),
+        mark_labels(shown, sizes, layout, marks, found, above),
         _legend(key),
     ]
 

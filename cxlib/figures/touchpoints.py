@@ -242,7 +242,9 @@ def _moves(
 
     What was found is drawn however few take it.
     """
-    circles = "Circle: customers; hatched: not ranked (the company sends it, or few have it)."
+    circles = plotly_lines(
+        "Circle: customers; hatched: not ranked", "(the company sends it, or few have it)."
+    )
     if transitions is None:
         return [], circles
     if "source_touchpoint" not in transitions.table.columns:

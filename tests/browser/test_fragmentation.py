@@ -199,3 +199,19 @@ def test_on_a_phone_the_findings_stand_as_a_list(url: str, visit, tmp_path: Path
     assert board.overflow() == 0
     assert board.violations() == []
     page.screenshot(path=tmp_path / "fragmentation-375.png", full_page=True)
+
+
+@pytest.mark.parametrize("view", ["fragmentation", "priorities"])
+def test_on_a_phone_what_is_opened_stands_under_its_entry(
+    dashboard_server: Served, visit, view: str
+) -> None:
+    page = visit(f"{dashboard_server.url}view/{view}", width=375).page
+    entries = page.locator(".cx-choices li")
+    entries.nth(1).get_by_role("button").click()
+    expect(entries.nth(1).get_by_role("button")).to_have_attribute("aria-pressed", "true")
+    opened = page.locator(".cx-opens:visible")
+    expect(opened).to_be_visible()
+    entry, below = entries.nth(1).bounding_box(), opened.bounding_box()
+    after = entries.nth(2).bounding_box()
+    assert entry["y"] + entry["height"] <= below["y"] <= entry["y"] + entry["height"] + 40
+    assert below["y"] + below["height"] <= after["y"]

@@ -6,8 +6,15 @@ import pytest
 from playwright.sync_api import expect
 from serving import Served
 
+from cxlib.views import VIEWS
+
 DRAWN = "() => document.querySelector('.js-plotly-plot .main-svg') !== null"
 PAGE_ONE = (".cx-answer", ".cx-map .main-svg", ".cx-side .cx-found-list")
+A4_PX = (703, 1031)  # within its margins of 12 mm
+LEAST_PX = 8  # 6 pt
+SMALLEST = """() => Math.min(...[...document.querySelectorAll('.js-plotly-plot .main-svg text')]
+    .filter((one) => one.checkVisibility() && one.textContent.trim())
+    .map((one) => parseFloat(getComputedStyle(one).fontSize) * one.getScreenCTM().a))"""
 INK = {"light": "rgb(27, 37, 48)", "dark": "rgb(233, 237, 240)"}
 SETTLED = """(ink) => {
     const paper = [...document.querySelectorAll('.js-plotly-plot .main-svg:first-child')];
@@ -48,9 +55,30 @@ def test_dashboards(dashboard_server: Served, visit, view: str, tmp_path: Path) 
     for told in page.locator(".cx-hint, .cx-below").all():
         expect(told).to_be_hidden()  # paper cannot be clicked
     if view == "journey_map":
-        # on one page: the sentence, then the map, then what breaks
+        # on one page: the sentence, then the map, then three actions of what breaks
+        third = page.locator(".cx-side .cx-found-list li").nth(2)
+        expect(third.locator(".cx-todo")).to_be_visible()
+        box = third.bounding_box()
+        assert box["y"] + box["height"] <= A4_PX[1]
         tops = [page.locator(f".cx-panel {one}").first.bounding_box()["y"] for one in PAGE_ONE]
         assert tops == sorted(tops)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_figures_on_paper_are_as_wide_as_it_and_can_be_read(
+    dashboard_server: Served, visit, view: str
+) -> None:
+    page = visit(f"{dashboard_server.url}view/{view}", width=1920).page
+    page.locator(".cx-panel").wait_for()
+    page.emulate_media(media="print")
+    assert page.locator(".cx-panel").bounding_box()["width"] == pytest.approx(A4_PX[0], abs=1)
+    plots = page.locator(".js-plotly-plot:visible")
+    if plots.count():
+        page.wait_for_function(f"(least) => ({SMALLEST})() >= least", arg=LEAST_PX)
+    for plot in plots.all():
+        box = plot.locator(".main-svg").first.bounding_box()
+        assert box["width"] <= A4_PX[0] + 1
+        assert box["height"] <= A4_PX[1]
 
 
 def test_home_and_what_is_not_there(dashboard_server: Served, visit, tmp_path: Path) -> None:

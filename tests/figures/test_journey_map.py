@@ -274,6 +274,30 @@ def test_a_mark_stands_beside_a_steep_band_and_above_a_flat_one():
     assert trace(flat, "marks").textposition[0] == "middle center"
 
 
+@pytest.mark.parametrize(("way", "above"), [((0, 1), {0}), ((1, 0), {0}), (None, set())])
+def test_a_name_stands_above_its_circle_where_the_band_of_a_finding_would_cross_it(way, above):
+    names = [
+        ("delivery notice", "ads", "exploration", 900, 0.1, None),
+        ("support call", "app", "exploration", 900, 0.1, None),
+        ("order status", "web", "exploration", 900, 0.1, None),
+    ]
+    ends = [Place(name, channel, stage) for name, channel, stage, *_ in names]
+    figure = plot_touchpoints(
+        touchpoints(tuple(names)),
+        transitions=transitions({(0, 1): 90, (1, 0): 90}, places=names),
+        marks=[Mark(ends[way[0]], "1", target=ends[way[1]])] if way else [],
+    )
+    labels, spots = trace(figure, "labels"), map_positions(touchpoints(tuple(names))).spots
+    stands = {
+        place: (position, y < spots[place][1])
+        for place, position, y in zip(
+            map(place_of, labels.customdata), labels.textposition, labels.y, strict=True
+        )
+    }
+    assert {p for p, (_, is_above) in stands.items() if is_above} == {ends[i] for i in above}
+    assert all((at == "top center") is is_above for at, is_above in stands.values())
+
+
 def test_the_weakest_are_named_in_the_sentence():
     sentence = describe_touchpoints(touchpoints()).replace("\N{NO-BREAK SPACE}", " ")
     assert sentence == (

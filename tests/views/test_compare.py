@@ -151,3 +151,28 @@ def test_environments_are_chosen_and_named():
 
 def test_where_no_environment_is_published_none_is_offered(view):
     assert view.a_environment.layout.display == "none"
+
+
+def test_it_opens_on_the_two_groups_of_one_dimension_that_differ_most():
+    class Regions(Answers):
+        segments = (("region", "east"), ("region", "north"), ("region", "south"), ("size", "small"))
+
+        def compare(self, *, measure, first, second):
+            lost = {"east": 0.1, "north": 0.12, "south": 0.4, "small": 0.9}
+            parts = [
+                touchpoints([("web basket", "web", "conversion", 1200, lost[s.segment[1]], 1)])
+                for s in (first, second)
+            ]
+            return side_by_side(*parts)
+
+    view = Compare(Regions())
+    assert (view.state.a_segment, view.state.b_segment) == (("region", "east"), ("region", "south"))
+    assert view.link.widget.selected == ""
+
+
+def test_one_group_opens_beside_everybody():
+    class One(Answers):
+        segments = Answers.segments[:1]
+
+    view = Compare(One())
+    assert (view.state.a_segment, view.state.b_segment) == (One.segments[0], ALL)

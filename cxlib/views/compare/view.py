@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, lru_cache
+from itertools import combinations, islice
+from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
+from cxlib.errors import CxError
 from cxlib.figures import plot_comparison
 from cxlib.numbers import day
 from cxlib.summary import Selection
@@ -20,11 +24,35 @@ if TYPE_CHECKING:
     from cxlib.comparing import Comparison
 
 
+_MOST_PAIRS = 12
+
+
+@lru_cache(maxsize=8)
+def _clearest_pair(answers: Any) -> tuple[Any, ...]:
+    """Return the two groups of one dimension that differ most clearly in who is lost, of a few."""
+
+    def differ(pair: tuple[Any, ...]) -> tuple[int, float]:
+        first, second = (Selection(segment=group) for group in pair)
+        try:
+            found = answers.compare(measure="touchpoints", first=first, second=second)
+        except CxError:
+            return 0, 0.0
+        lost = replace(found, table=found.table.filter(pl.col("figure") == "lost"))
+        apart = pl.col("difference").abs() / (pl.col("difference_high") - pl.col("difference_low"))
+        clearest = lost.clearest.head(1).select(apart).to_series()
+        return len(lost.details), next(iter(clearest.drop_nulls()), 0.0)
+
+    pairs = (p for p in combinations(answers.segments, 2) if p[0][0] == p[1][0])
+    return max(islice(pairs, _MOST_PAIRS), key=differ, default=tuple(answers.segments[:2]))
+
+
 def _customers(view: View, side: str) -> Sequence[Option]:
-    """Return every group, and everybody; the two sides begin with different ones."""
+    """Return every group, and everybody; the two sides begin with those that differ most."""
     groups = segment_options(view.answers.segments)
-    everybody = Option("all", shared.ALL_CUSTOMERS, ALL)
-    return [*groups, everybody] if side == "a" else [*groups[1:], everybody, *groups[:1]]
+    options = [*groups, Option("all", shared.ALL_CUSTOMERS, ALL)]
+    first = (*_clearest_pair(view.answers), ALL, ALL)[list(words.SIDES).index(side)]
+    at = next(n for n, option in enumerate(options) if option.value == first)
+    return [*options[at:], *options[:at]]
 
 
 def _periods(view: View) -> Sequence[Option]:

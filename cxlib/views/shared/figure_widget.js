@@ -223,7 +223,10 @@ function inItsScheme(model, dark) {
   return JSON.parse(text);
 }
 
-// Paper is not as wide as the window: with a view box the style sheet can make the picture fit.
+// Paper is not as wide as the window: a figure is drawn for the width it has there, or is to be read at; with a view box the
+// style sheet can make the picture fit.
+const onPaper = () => matchMedia("print").matches;
+const paperWidth = (plot) => Number(getComputedStyle(plot).getPropertyValue("--cx-drawn-px")) || plot.clientWidth;
 const fitForPaper = (plot) => {
   for (const svg of plot.querySelectorAll(".main-svg")) {
     svg.setAttribute("viewBox", `0 0 ${svg.getAttribute("width")} ${svg.getAttribute("height")}`);
@@ -249,7 +252,7 @@ function render({ model, el }) {
   plot.className = "cx-plot";
   el.appendChild(plot);
   const forget = below(model, plot, el);
-  let Plotly, isDark, drawing = false, again = false, clicks = 0, frame = 0;
+  let Plotly, isDark, isPaper, drawing = false, again = false, clicks = 0, frame = 0;
 
   async function draw() {
     if (drawing) { again = true; return; }
@@ -265,7 +268,9 @@ function render({ model, el }) {
       const first = !Plotly;
       Plotly = await plotly(model);
       isDark = onDark(plot);
+      isPaper = onPaper();
       const shown = inItsScheme(model, isDark);
+      if (isPaper) shown.layout.width = paperWidth(plot);
       await Plotly.react(plot, shown.data, shown.layout, model.get("config"));
       if (first) {
         fitForPaper(plot);
@@ -287,17 +292,17 @@ function render({ model, el }) {
     }
   }
 
-  const recolour = () => { if (Plotly && onDark(plot) !== isDark) draw(); };
+  const redraw = () => { if (Plotly && (onDark(plot) !== isDark || onPaper() !== isPaper)) draw(); };
   const resize = new ResizeObserver(() => {
     // The style sheet of the panel is a widget too: what is drawn before it is there may be in the wrong colours.
-    recolour();
+    redraw();
     cancelAnimationFrame(frame);
     frame = requestAnimationFrame(() => {
-      if (Plotly && plot.offsetParent !== null && plot._fullLayout) Plotly.Plots.resize(plot);
+      if (Plotly && !isPaper && plot.offsetParent !== null && plot._fullLayout) Plotly.Plots.resize(plot);
     });
   });
   resize.observe(el);
-  const unwatch = watchScheme(recolour);
+  const unwatch = watchScheme(redraw);
   model.on("change:figure", draw);
   draw();
   return () => {

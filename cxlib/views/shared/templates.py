@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from importlib import import_module
@@ -15,7 +14,6 @@ from markupsafe import Markup
 from cxlib import numbers
 from cxlib.figures.theme import DARK, LIGHT, PRINT
 from cxlib.markup import html_text
-from cxlib.numbers import NBSP
 from cxlib.signals import signal_named
 
 _FOLDER = Path(__file__).parents[1]
@@ -60,15 +58,7 @@ def _template(name: str) -> Any:
 def _escaped(value: object) -> object:
     """Escape text as `html_text` does: dollars are no formulas in a notebook."""
     is_text = isinstance(value, str) and not isinstance(value, Markup)
-    return Markup(html_text(_FIGURE.sub(_whole, str(value)))) if is_text else value
-
-
-_FIGURE = re.compile(r"\((?=[^()]*\d)[^()]{1,26}\)|\d %")
-"""A figure in brackets, and per cent: no line ends within."""
-
-
-def _whole(figure: re.Match[str]) -> str:
-    return figure[0].replace(" ", NBSP)
+    return Markup(html_text(numbers.unbroken(str(value)))) if is_text else value
 
 
 _VARIABLES = ("paper", "band", "ink", "muted", "rule", "accent", "finding", "go_on", "lost")
