@@ -104,6 +104,7 @@ def parse_journey_map(text: str, *, path: str | Path | None = None) -> JourneyMa
         earliest=lambda e: _instant(e, zone),
         latest=lambda e: _instant(e, zone, end_of_day=True),
         keep=_patterns,
+        not_a_customer=_nobodies,
         unpivot=_unpivot,
         ratings=lambda e: _beside(e, [scale.name for scale in scales]),
         customers=lambda e: _beside(e, None),
@@ -202,6 +203,11 @@ def _filled(entry: Entry) -> list[Entry]:
 
 def _names(entry: Entry) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.text() for name in entry.items(or_one=True)))
+
+
+def _nobodies(entry: Entry) -> tuple[str | Mapping[str, str], ...]:
+    told = [entry] if entry.is_mapping() else entry.items(or_one=True)
+    return tuple(_patterns(one) if one.is_mapping() else one.text() for one in told)
 
 
 def _text_by_name(entry: Entry) -> dict[str, str]:

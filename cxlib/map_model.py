@@ -250,7 +250,8 @@ class JourneyMap:
     reading
         How the files are to be read, where that is not found out.
     not_a_customer
-        Ids that stand for none, in any case; their rows are set aside.
+        Ids that stand for none, in any case, and regular expressions by raw column, such as
+        ``{is_test: "^1$"}``; their rows are set aside.
     fold_case
         Whether names and ids that differ by case are one, as the map writes them or in lower case.
     """
@@ -260,7 +261,7 @@ class JourneyMap:
     reading: Reading = field(default_factory=Reading)
     columns: Mapping[str, str] = field(default_factory=dict)
     other_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    not_a_customer: tuple[str, ...] = ()
+    not_a_customer: tuple[str | Mapping[str, str], ...] = ()
     fold_case: bool = False
     time_zone: str | None = None
     time_format: str | tuple[str, ...] | None = None
@@ -299,9 +300,16 @@ class JourneyMap:
             return None, None
         return min(s.min for s in scales), max(s.max for s in scales)
 
+    @property
+    def marks_of_nobody(self) -> list[tuple[str, str]]:
+        """Raw columns that tell rows of no customer, and the regular expressions of these."""
+        told = (one for one in self.not_a_customer if not isinstance(one, str))
+        return [pair for one in told for pair in one.items()]
+
     def named_columns(self) -> list[str]:
         """Return every column of a file that the map names, also those of tables beside the log."""
         names = [*self.columns.values(), *self.keep, *self.one_per]
+        names += [column for column, _ in self.marks_of_nobody]
         names += [name for others in self.other_names.values() for name in others]
         names += [column for t in self.touchpoints for column in t.match or ()]
         names += [*self.ratings.columns.values(), *self.customers.columns.values()]

@@ -122,6 +122,7 @@ def check_found(journey_map: JourneyMap, found: Iterable[str]) -> list[str]:
         for role in journey_map.columns
     ]
     asked += [("keep", "", (column,)) for column in journey_map.keep]
+    asked += [("not_a_customer", "", (column,)) for column, _ in journey_map.marks_of_nobody]
     matches = ((t.name, column) for t in journey_map.touchpoints for column in t.match or ())
     asked += [(f"match of {name!r}", "", (column,)) for name, column in matches]
     there, hints = list(found), []

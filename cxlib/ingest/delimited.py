@@ -254,7 +254,7 @@ def _parsed(
         null_values=["\\N"],
         extra_columns="ignore",
         missing_columns="insert",
-    )
+    ).rechunk()
     if frame.height != len(plain):
         # Proved, not believed: what Polars cannot account for is cut in plain Python.
         splitter = dialects.Splitter(dialect.separator, dialect.quote)
@@ -267,8 +267,10 @@ def _parsed(
 
 def _further_headers(rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
     """Return the first rows, at most three, with words where others hold numbers or times."""
-    # a look at a hundred thousand cells from the whole file
-    below = rows.slice(3).gather_every(1 + rows.height * len(columns) // 100_000).select(columns)
+    # a look at a hundred thousand cells from the whole file, by blocks, which copies none of it
+    every = 1 + rows.height * len(columns) // 100_000
+    some = (block.gather_every(every) for block in rows.select(columns).iter_slices(_BLOCK))
+    below = pl.concat([rows.clear().select(columns), *some]).slice(3)
     if below.height < 5:
         return rows.clear()
 
@@ -297,9 +299,9 @@ def part_rows(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Part rows from those that are none, though they have as many cells: set aside, with why."""
     named = [c for c in columns if not c.startswith(("column ", "(row)"))] or columns
-    again = rows.filter(pl.col(named[0]).str.contains(named[0], literal=True))
-    if again.height:
-        again = again.filter(pl.all_horizontal(tidy(pl.col(c)) == c for c in named))
+    # a filter over all columns would hold a second copy of them
+    again = rows[rows[named[0]].str.contains(named[0], literal=True).arg_true()]
+    again = again.filter(pl.all_horizontal(tidy(pl.col(c)) == c for c in named))
     more, lost = _further_headers(rows, columns), again.clear()
     if has_lost:
         bad = pl.any_horizontal(pl.col(columns).str.contains(LOST, literal=True).fill_null(False))

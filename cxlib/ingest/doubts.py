@@ -27,6 +27,7 @@ OFTEN = 0.3  # share of ties, of times at midnight from which on to ask
 JUMP = 0.03  # least change of the share of rows set aside between files or days that is told
 WORTH_A_LOOK = 0.05  # share of contacts outside the opening hours above which to ask
 FEW = 3  # so many rows at an end may stand apart, or a two-hundredth of them where that is more
+_TESTS = r"(?i)(?:^|[^\pL])(?:test|testing|tester|testuser|testkunde|dummy|qa)(?:[^\pL]|$)"
 LEAST = timedelta(days=1)  # shorter distances at an end are not told of
 
 
@@ -147,6 +148,25 @@ def _ids(seen: Seen) -> Iterator[str]:
                 f"{role}s that differ by case only: {shown} "
                 f"({sum(rows for _, rows in twins):,} contacts); if they are one, write into the "
                 "map: fold_case: true"
+            )
+
+
+def _odd_ids(seen: Seen) -> Iterator[str]:
+    """Of customers whose ids say that they are none: extensions among phone numbers, tests."""
+    name, column = pl.col("customer"), seen.journey_map.columns.get("customer", "customer")
+    digits = name.str.replace_all(r"^sip:|@.*$|[^\d]", "").str.len_chars()
+    is_phone = name.str.contains(r"^(?:sip:)?[+(]?\d[\d ()/.-]*(?:@.*)?$")
+    are_phones = seen.customers.select((is_phone & (digits >= 9)).mean() > 0.6).item()
+    extension = r"^(?:sip:)?\d{2,5}(?:@.*)?$"
+    kinds = {"are called tests": _TESTS}
+    kinds |= {"are extensions, where others are whole numbers": extension} if are_phones else {}
+    for what, pattern in kinds.items():
+        found = seen.customers.filter(name.str.contains(pattern)).sort("contacts", "customer")
+        if 0 < found.height < MUCH * seen.customers.height:
+            yield (
+                f"{found.height:,} customers {what}, such as {found['customer'][-1]!r}, with "
+                f"{found['contacts'].sum():,} contacts; if they are own people and no customers, "
+                f"write into the map: not_a_customer: [{{{column}: '{pattern}'}}]"
             )
 
 
@@ -418,7 +438,7 @@ def _long(span: timedelta) -> str:
 
 
 QUESTIONS: tuple[Callable[[Seen], Iterator[str]], ...] = (
-    _ids, _hours, _owners, _customers, _constants, _gap, _goal, _times, _duplicates, _set_aside,
-    _sheets, _ends,
+    _ids, _odd_ids, _hours, _owners, _customers, _constants, _gap, _goal, _times, _duplicates,
+    _set_aside, _sheets, _ends,
 )  # fmt: skip
 """What is asked of every log, in the order of the report."""

@@ -34,6 +34,7 @@ from cxlib.journey_map import JourneyMap
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # implausible before, unless the map says so
 LATE = "later than observed_until"  # after the end that the map states
 NEAREST = 40  # most unmapped touchpoints of which it is said which one of the map is like them
+_NOBODY = "\x00nobody"  # whether a row is of no customer, as a column says
 _TEXTS = ("issue", "comment")
 _OPTIONAL = ("ended_at", "due_at", "scale", "rating", "cost", "amount", *_TEXTS)
 
@@ -201,12 +202,18 @@ class _File:
         # Two lines about one contact on two scales are one contact with two answers.
         answer = ("rating", "scale", "comment") if "scale" in roles else ()
         told = {roles[name] for name in answer if name in roles}
+        marks = [
+            text_of(column).fill_null("").str.contains(pattern)
+            for column, pattern in self.log.journey_map.marks_of_nobody
+            if column in schema
+        ]
         # Deciding columns get numbers for names, since a raw column may be called like one of ours.
         numbered = {f"\x00{i}": c for i, c in enumerate(here)}
         rows = self.table.collect(
             pl.col(LINE),
             columns.content_hash([c for c in self.table.columns if c not in told]).alias("row"),
             columns.content_hash(here).alias(KEY),
+            pl.any_horizontal(False, *marks).alias(_NOBODY),
             *(expr.alias(name) for name, expr in ours.items()),
             *(pl.col(c).alias(number) for number, c in numbered.items()),
         )
@@ -240,10 +247,11 @@ class _File:
         # The reason names no day of today's: the same log gives the same report tomorrow.
         beyond = f"after {latest:%Y-%m-%d}" if journey_map.latest else "in the future"
         nameless = places.filter(pl.col("touchpoint").is_null())[KEY]
-        at, nobody = instants.values, [name.lower() for name in journey_map.not_a_customer]
+        at, ids = instants.values, customers.str.to_lowercase()
+        nobody = [one.lower() for one in journey_map.not_a_customer if isinstance(one, str)]
         faults = {
             "customer is empty": customers.is_null(),
-            "no customer, as the map says": customers.str.to_lowercase().is_in(nobody),
+            "no customer, as the map says": ids.is_in(nobody) | rows[_NOBODY],
             "time cannot be read": instants.unread,
             "time is empty": at.is_null(),
             f"implausible time, before {earliest:%Y-%m-%d}": at < earliest,

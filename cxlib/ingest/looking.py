@@ -12,8 +12,8 @@ from cxlib.ingest.cells import text_of
 from cxlib.ingest.columns import same_people
 from cxlib.ingest.evidence import Column, Guess, profile
 from cxlib.ingest.instants import guess_time_format, read_instants, swap_day_and_month
-from cxlib.ingest.nested import column_at, flat_row, parsed
-from cxlib.ingest.raw import LINE, POSITION, RawTable
+from cxlib.ingest.nested import column_at, parsed
+from cxlib.ingest.raw import LINE, POSITION, RawTable, flat_row
 from cxlib.ingest.recipes import Head, Related, Shape, find_shape, mark_facts
 from cxlib.ingest.roles import (
     Roles,

@@ -15,7 +15,8 @@ import polars as pl
 from cxlib.errors import InputError
 from cxlib.ingest.cells import read_numbers
 from cxlib.ingest.delimited import BAD_BYTES
-from cxlib.ingest.raw import LINE, NONE_MALFORMED, RawTable
+from cxlib.ingest.object_centric import as_objects, events_of_objects
+from cxlib.ingest.raw import LINE, NONE_MALFORMED, RawTable, Row, flat_row, json_text
 from cxlib.ingest.sources import Source
 from cxlib.ingest.text import LOST, Text
 from cxlib.map_model import Reading
@@ -23,8 +24,6 @@ from cxlib.map_model import Reading
 KEY = "(key)"  # column of the keys of an object that holds a list for each
 NO_OBJECT = "malformed row: no JSON object"
 _NONE = "no line is a JSON object with keys; write one object per line, or one list of objects"
-
-Row = dict[str, str | None]
 
 
 def read_json(source: Source, text: Text, reading: Reading) -> RawTable:
@@ -133,8 +132,8 @@ def _document(data: bytes) -> list[Any] | None:
 
 
 def _rows_of(values: list[Any], records: str | None, name: str) -> list[Row]:
-    if len(values) == 1 and isinstance(values[0], dict) and {"events", "objects"} <= {*values[0]}:
-        return list(_events_of_objects(values[0]))
+    if len(values) == 1 and (log := as_objects(values[0])) is not None:
+        return list(events_of_objects(log))
     beyond = records is not None and records.partition(".")[0]
     if len(values) == 1 and isinstance(values[0], dict) and beyond not in values[0]:
         (value,) = values
@@ -169,38 +168,6 @@ def _rows_of(values: list[Any], records: str | None, name: str) -> list[Row]:
     return [row for value in objects for row in _exploded(value, records)]
 
 
-def _events_of_objects(log: dict[str, Any]) -> Iterator[Row]:
-    """Yield the events of an object-centric log (OCEL 2.0), with a column for each type of object:
-    the one that an event is about, by itself or through others, and what is known of it.
-    """
-    objects = {found["id"]: found for found in log["objects"]}
-
-    def beside(item: dict[str, Any]) -> list[str]:
-        told = (r["objectId"] for r in item.get("relationships") or ())
-        return [name for name in told if name in objects]
-
-    def said(item: dict[str, Any]) -> dict[str, Any]:
-        return {a["name"]: a.get("value") for a in item.get("attributes") or ()}
-
-    for event in log["events"]:
-        nearest: dict[str, list[str]] = {}
-        level, seen = beside(event), set[str]()
-        while level:
-            here: dict[str, list[str]] = {}
-            for name in dict.fromkeys(level):
-                here.setdefault(objects[name]["type"], []).append(name)
-            nearest = here | nearest
-            seen |= {*level}
-            level = [n for name in level for n in beside(objects[name]) if n not in seen]
-        row = {k: v for k, v in event.items() if k not in ("relationships", "attributes")}
-        several = {kind: names for kind, names in nearest.items() if len(names) > 1}
-        for kind, names in nearest.items():
-            if kind not in several:
-                known = said(objects[names[0]])
-                row |= {kind: names[0], **{f"{kind}.{k}": v for k, v in known.items()}}
-        yield flat_row(said(event) | row | ({"(several)": several} if several else {}))
-
-
 def _lists(value: dict[str, Any], prefix: str = "", depth: int = 3) -> Iterator[str]:
     for key, inner in value.items():
         if isinstance(inner, list) and inner and all(isinstance(e, dict) for e in inner):
@@ -224,27 +191,10 @@ def _exploded(row: dict[str, Any], records: str | None) -> list[Row]:
         ]
     rows = []
     for beside, element in found:
-        own = flat_row(element) if isinstance(element, dict) else {records: _text(element)}
+        own = flat_row(element) if isinstance(element, dict) else {records: json_text(element)}
         named = {(f"{records}.{k}" if k in beside else k): v for k, v in own.items()}
         rows.append({**beside, **named})
     return rows or [flat_row(row)]  # without the list no contact, but counted
-
-
-def flat_row(value: dict[str, Any], prefix: str = "") -> Row:
-    """Return what an object holds by dotted paths; lists as text."""
-    flat: Row = {}
-    for key, inner in value.items():
-        if isinstance(inner, dict) and inner:
-            flat |= {k: v for k, v in flat_row(inner, f"{prefix}{key}.").items() if k not in flat}
-        else:
-            flat[f"{prefix}{key}"] = _text(inner)
-    return flat
-
-
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False)
 
 
 def add_named(table: RawTable, names: Iterable[str], *, decimal: str | None = None) -> RawTable:
@@ -304,7 +254,7 @@ def _at_path(cells: pl.Series, path: list[str]) -> pl.Series:
                 value = value[int(key)]
             else:
                 return None
-        return _text(value)
+        return json_text(value)
 
     distinct = cells.unique()
     found = pl.Series([at(text) for text in distinct], dtype=pl.String)

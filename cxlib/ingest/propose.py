@@ -13,7 +13,6 @@ import yaml
 
 from cxlib.errors import InputError, listed
 from cxlib.ingest import outcomes
-from cxlib.ingest.cells import reads_like_none
 from cxlib.ingest.delimited import names_apart
 from cxlib.ingest.events import make_contacts
 from cxlib.ingest.evidence import Column, guess_by_words, profile
@@ -26,6 +25,7 @@ from cxlib.ingest.looking import (
     open_single_lists,
     raw_texts,
 )
+from cxlib.ingest.nobody import find_nobodies
 from cxlib.ingest.raw import RawTable
 from cxlib.ingest.recipes import Head, Related, relate_tables
 from cxlib.ingest.report import IngestReport
@@ -93,7 +93,7 @@ def propose_map(
         *_recipe_lines(log),
         *_column_lines(log),
         *_time_lines(log),
-        *_nobody_lines(log),
+        *_nobody_lines(log, doubts),
         *_rating_lines(log),
         *_journey_lines(log, doubts),
         *_stage_lines(log, doubts),
@@ -216,13 +216,17 @@ def _time_lines(log: Looked) -> Iterator[str]:
         yield _line("keep", {"lifecycle:transition": COMPLETE}, "one row per work item")
 
 
-def _nobody_lines(log: Looked) -> Iterator[str]:
-    """Of ids that read like none: the line that sets their rows aside."""
-    counts = log.rows[log.roles.columns["customer"].value].drop_nulls().alias("id").value_counts()
-    found = counts.filter(reads_like_none("id", "count")).sort("count", "id", descending=True)
-    if found.height:
-        why = f"they read like placeholders and hold {found['count'].sum():,} rows"
-        yield _line("not_a_customer", found["id"].head(20).to_list(), why)
+def _nobody_lines(log: Looked, doubts: list[str]) -> Iterator[str]:
+    """Of rows of no customer: the line that sets them aside, and what to look at."""
+    found = list(find_nobodies(log.rows, log.columns, log.roles))
+    for one in found:
+        doubts += [
+            f"{one.rows:,} rows are set aside by `not_a_customer`: {_flow(one.says)}, since "
+            f"{one.why}; if they are customers, take it out of the map"
+        ]
+    if found:
+        why = "; ".join(f"{one.rows:,} rows: {one.why}" for one in found)
+        yield _line("not_a_customer", [one.says for one in found], why)
 
 
 def _rating_lines(log: Looked) -> Iterator[str]:

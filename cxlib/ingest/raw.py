@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
@@ -19,6 +20,7 @@ SHOWN = 10_000  # characters of a row set aside that are kept
 
 LINE = "\x00line"  # number of the row in its file, from 1; a name that no export can have
 POSITION = "\x00position"  # order of the row within its customer, where the format has one (XES)
+Row = dict[str, str | None]
 NONE_MALFORMED = pl.DataFrame(schema={"reason": pl.String, LINE: pl.Int64, "raw": pl.String})
 
 
@@ -70,6 +72,24 @@ def as_json(cells: pl.DataFrame) -> pl.Series:
         for row in cells.iter_rows(named=True)
     ]
     return pl.Series("raw", texts, dtype=pl.String)
+
+
+def flat_row(value: dict[str, Any], prefix: str = "") -> Row:
+    """Return what an object holds by dotted paths; lists as text."""
+    flat: Row = {}
+    for key, inner in value.items():
+        if isinstance(inner, dict) and inner:
+            flat |= {k: v for k, v in flat_row(inner, f"{prefix}{key}.").items() if k not in flat}
+        else:
+            flat[f"{prefix}{key}"] = json_text(inner)
+    return flat
+
+
+def json_text(value: Any) -> str | None:
+    """Return a value of JSON as text, null as null."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def named_columns(cells: list[str], *, name: str, wanted: Collection[str] = ()) -> list[str]:

@@ -22,7 +22,7 @@ from typing import IO, Any, Literal
 from cxlib.errors import InputError, did_you_mean, listed, there_are
 
 Paths = str | Path | Iterable[str | Path]
-Format = Literal["csv", "tsv", "jsonl", "parquet", "xes", "workbook"]
+Format = Literal["csv", "tsv", "jsonl", "parquet", "xes", "workbook", "objects"]
 
 _FORMATS: dict[str, Format] = {
     **dict.fromkeys((".csv", ".txt", ".psv", ".dat", ".log"), "csv"),
@@ -30,14 +30,16 @@ _FORMATS: dict[str, Format] = {
     **dict.fromkeys((".jsonl", ".ndjson", ".json", ".jsonocel"), "jsonl"),
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
     ".xes": "xes",
+    **dict.fromkeys((".xml", ".xmlocel", ".sqlite", ".sqlite3", ".db"), "objects"),
     **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), "workbook"),
 }
 _READABLE = (
-    "CSV, TSV, JSON (lines or lists), Parquet, XES and Excel, each also in .gz, .bz2, .xz or .zip"
+    "CSV, TSV, JSON (lines or lists), Parquet, XES, OCEL and Excel, each also in .gz, .bz2, .xz or "
+    ".zip"
 )
 _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 _UNPACK: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
-_CHUNK = 2**20
+_CHUNK, _HEAD = 2**20, 2**12
 _UNCHECKED = 100 * 10**6
 _MOST_PACKED = 100
 _MOST_BYTES = 8 * 10**9
@@ -49,7 +51,6 @@ _STRANGERS = {
     b"(\xb5/\xfd": "compressed with zstd; unpack it first",
     b"7z\xbc\xaf": "a 7z archive; unpack it first",
     b"Rar!": "a RAR archive; unpack it first",
-    b"SQLite": "a database; export the table as CSV",
 }
 DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile, OSError)
 """What reading a compressed file that is not whole may raise."""
@@ -80,7 +81,7 @@ class Source:
     @property
     def decimal(self) -> str | None:
         """The mark of numbers, where its format writes them in one way only."""
-        return "." if self.format in ("jsonl", "parquet", "xes", "workbook") else None
+        return "." if self.format not in ("csv", "tsv") else None
 
 
 def find_sources(paths: Paths) -> list[Source]:
@@ -199,8 +200,12 @@ def _format(name: str) -> Format | None:
 
 
 def _is_note(name: str, opened: Callable[[], IO[Any]]) -> bool:
-    """Whether a text file that is found beside others holds words and no table."""
-    if Path(name).suffix.lower() != ".txt":
+    """Whether a file that is found beside others holds words and no table, or no log."""
+    ending = Path(name).suffix.lower()
+    if ending in (".xml", ".db"):
+        with opened() as file:
+            return re.search(rb"<log|ocel_id", file.read(_CHUNK)) is None
+    if ending != ".txt":
         return False
     with opened() as file:
         text = file.read(_CHUNK).replace(b"\0", b"").strip()
@@ -213,7 +218,7 @@ def _is_note(name: str, opened: Callable[[], IO[Any]]) -> bool:
 def _sources(path: Path) -> list[Source]:
     try:
         with path.open("rb") as file:
-            head = file.read(8)
+            head = file.read(_HEAD)
     except PermissionError:
         raise InputError(f"{path}: this file may not be read; ask for the right to it") from None
     if head.startswith(_ZIP) and not _is_workbook(path):
@@ -235,11 +240,6 @@ def _known(path: Path, member: str | None, head: bytes) -> Source:
     """Return a file, or a member of an archive, as its name and its first bytes say it is."""
     kind = _format(member or path.name)
     source = Source(path, kind or "csv", member=member)
-    if kind is None and re.search(r"(?i)ocel$", path.name):
-        raise InputError(
-            f"{source}: this is an object-centric log (OCEL) as XML or a database; export it as "
-            "JSON, of which each event is read with the customer that it is about"
-        )
     if kind is None:
         raise InputError(f"{source}: this kind of file cannot be read; readable are {_READABLE}")
     if not head:
@@ -252,6 +252,10 @@ def _known(path: Path, member: str | None, head: bytes) -> Source:
         kind = "parquet"
     elif head.startswith((_ZIP, _OLD_OFFICE)):
         kind = "workbook"
+    elif head.startswith(b"SQLite"):
+        kind = "objects"
+    elif kind == "objects" and re.search(rb"xes\.|<trace", head):
+        kind = "xes"
     return Source(path, kind, packed, member)
 
 
@@ -286,7 +290,7 @@ def _members(path: Path, wanted: str | None) -> list[Source]:
         source = Source(path, "csv", member=name)
         try:
             with open_source(source) as file:
-                head = file.read(8)
+                head = file.read(_HEAD)
         except (*DAMAGED, NotImplementedError) as error:
             raise cut_off(source, error) from None
         sources.append(_known(path, name, head))

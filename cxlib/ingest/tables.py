@@ -20,6 +20,7 @@ from cxlib.errors import InputError, listed, there_are
 from cxlib.ingest.delimited import part_rows, read_delimited
 from cxlib.ingest.dialects import VALUE
 from cxlib.ingest.nested import add_named, flat_columns, read_json
+from cxlib.ingest.object_centric import read_objects
 from cxlib.ingest.raw import LINE, NONE_MALFORMED, POSITION, SHOWN, RawTable, damaged, named_columns
 from cxlib.ingest.sources import DAMAGED, Source, as_file, cut_off, open_source, read_bytes
 from cxlib.ingest.text import Text, read_text
@@ -62,6 +63,8 @@ def read_table(source: Source, reading: Reading, *, wanted: Collection[str] = ()
         return read_xes(source)
     if source.format == "parquet":
         return _read_parquet(source)
+    if source.format == "objects":
+        return read_objects(source)
     if source.format == "workbook":
         return read_workbook(source, reading, wanted)
     text = read_text(read_bytes(source), name=str(source), encoding=reading.encoding)
