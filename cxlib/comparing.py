@@ -255,20 +255,22 @@ def measure_environments(workspace: Workspace, *, where: Selection | None = None
     """
     if not (counted := _environments(workspace)):
         raise InputError("the log has no environments: name their columns in the journey map")
-    channel = pl.lit(workspace.places["channel"]).gather(pl.col("place").cast(pl.UInt32))
+    # what is counted apart has an environment's value for a channel
+    everywhere = None if where is None else replace(where, channel=None)
     tables: dict[str, list[pl.DataFrame]] = {"table": [], "whole": []}
     for name, (values, summary) in counted.items():
-        for number, value in enumerate(values):
-            there = replace(where or Selection(), channel=f"{number}")
-            found = measure_touchpoints(summary, where=there)
-            called = {"environment": pl.lit(name), "value": pl.lit(value)}
-            first = pl.col("place") - number * len(workspace.places)
-            table = found.table.with_columns(place=first.cast(pl.UInt16))
-            tables["table"].append(table.with_columns(**called, channel=channel))
-            tables["whole"].append(found.whole.with_columns(**called))
-    made = {n: pl.concat(frames).to_dicts() for n, frames in tables.items()}
-    table, whole = (Environments.tables[n].frame(rows) for n, rows in made.items())
-    return Environments(table=table, whole=whole)
+        found = measure_touchpoints(summary, where=everywhere)
+        side = pl.col("channel").cast(pl.UInt32)
+        named = pl.lit(name).alias("environment"), pl.lit(pl.Series("value", values)).gather(side)
+        for part, frame in (("table", found.table), ("whole", found.by_channel)):
+            tables[part].append(frame.filter(side < len(values)).select(*named, pl.all()))
+    number = pl.col("place").cast(pl.UInt32) % len(workspace.places)
+    table = pl.concat(tables["table"]).with_columns(
+        place=number.cast(pl.UInt16),
+        channel=pl.lit(workspace.places["channel"]).gather(number),
+        weakest=pl.col("weakest").rank().over("environment", "value").cast(pl.UInt32),
+    )
+    return Environments(table=table, whole=pl.concat(tables["whole"]).drop("channel"))
 
 
 def _environments(workspace: Workspace) -> dict[str, tuple[list[str], Summary]]:

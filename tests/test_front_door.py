@@ -12,9 +12,11 @@ from datetime import UTC, date, datetime
 import plotly.graph_objects as go
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 import cxlib as cx
 from cxlib.cli.app import app
+from cxlib.comparing import _touchpoints_in, measure_environments
 from cxlib.fragmentation.findings import Findings
 from cxlib.publish import publish
 from cxlib.simulate.sample import write_sample
@@ -305,6 +307,22 @@ def test_an_environment_has_the_contacts_in_it(ws):
             cx.compare(ws, cx.Where(environment=wrong), None)
     with pytest.raises(cx.CxError, match="put side by side by"):
         cx.measure_transitions(ws, where=there)
+
+
+def test_every_environment_is_measured_as_it_is_by_itself(ws):
+    where = Selection(segment=("customer_type", "new"))
+    found = measure_environments(ws, where=where)
+    assert len(found.whole) > 1
+    for name, value in found.whole.select("environment", "value").rows():
+        there = cx.Where(environment={name: value}, segment={"customer_type": "new"})
+        alone = _touchpoints_in(ws, there)
+        for table in ("table", "whole"):
+            rows = getattr(found, table).filter(environment=name, value=value)
+            own = getattr(alone, table)
+            own = own.sort("place") if "place" in own.columns else own
+            # a part without costs of a log with costs: that they are 0 is known of all together
+            own = own.drop("cost", "cost_per_contact")
+            assert_frame_equal(rows.select(own.columns), own)
 
 
 def test_the_same_part_twice_is_no_comparison(ws):

@@ -25,6 +25,7 @@ FEWEST_PAIRS = 500
 FOLDS = 5
 _LEAST_OF_A_CLASS = 50
 _LEAST_SHARE = 0.03
+_MOST_PARTS = 50_000
 _CLEAR_FROM = 20
 """Characters from which a comment tells which languages there are."""
 
@@ -107,32 +108,32 @@ def _lexicon(texts: list[str], languages: list[str]) -> Estimates:
 def _learned(
     texts: list[str], lexicon: Estimates, liked: NDArray[np.integer], fold: NDArray[np.integer]
 ) -> Estimates:
-    """Scores out of fold."""
+    """Scores out of fold; words are counted once, and weighed and chosen without the fold's."""
     from scipy.sparse import csr_matrix, hstack
-    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
     from sklearn.linear_model import LogisticRegression
 
-    kinds: list[dict[str, Any]] = [
-        {"analyzer": "word", "ngram_range": (1, 2), "min_df": 2},
-        {"analyzer": "char_wb", "ngram_range": (2, 5), "min_df": 5, "max_features": 50_000},
-    ]
+    words = CountVectorizer(ngram_range=(1, 2)).fit_transform(texts)
+    parts = CountVectorizer(analyzer="char_wb", ngram_range=(2, 5)).fit_transform(texts)
     score = np.full(len(texts), np.nan)
     for held in np.unique(fold):
-        learn, apply = (fold != held) & (liked >= 0), np.flatnonzero(fold == held)
+        learn, apply = (fold != held) & (liked >= 0), fold == held
         if len(np.unique(liked[learn])) < 2:
             continue
-        parts_learn, parts_apply = [], []
-        for kind in kinds:
-            words = TfidfVectorizer(sublinear_tf=True, **kind)
-            parts_learn.append(words.fit_transform([texts[i] for i in np.flatnonzero(learn)]))
-            parts_apply.append(words.transform([texts[i] for i in apply]))
-        parts_learn.append(csr_matrix(2 * lexicon[learn][:, None]))
-        parts_apply.append(csr_matrix(2 * lexicon[apply][:, None]))
+        told = [csr_matrix(2 * lexicon[:, None])]
+        for counts, fewest, most in ((words, 2, None), (parts, 5, _MOST_PARTS)):
+            seen = counts[learn]
+            kept = np.flatnonzero(np.bincount(seen.indices, minlength=seen.shape[1]) >= fewest)
+            often = np.asarray(seen[:, kept].sum(axis=0)).ravel()
+            kept = np.sort(kept[np.argsort(-often)[:most]])
+            weights = TfidfTransformer(sublinear_tf=True).fit(seen[:, kept])
+            told.append(weights.transform(counts[:, kept]))
+        features = hstack(told).tocsr()
         model = LogisticRegression(C=3.0, max_iter=500)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # steps left when nothing more is gained
-            model.fit(hstack(parts_learn).tocsr(), liked[learn])
-        chance = model.predict_proba(hstack(parts_apply).tocsr())[:, 1]
+            model.fit(features[learn], liked[learn])
+        chance = model.predict_proba(features[apply])[:, 1]
         # of low and high alike: how many there are of each says nothing about a comment
         high = liked[learn].mean()
         odds = np.log(chance / (1 - chance)) - np.log(high / (1 - high))
