@@ -6,7 +6,7 @@ The log       log = cx.read_log("sales.csv", map="map.yaml")  # log.report, log.
 A part of it  app = cx.Where(segment={"persona": "explorer"}, since="2025-03", channel="app")
 What happens  cx.measure_touchpoints(ws, where=app), in the same way measure_overview, _paths,
               _first_contacts, _stages, _transitions, _handoffs, _waits, _path_tree,
-              _step_matrix, _attribution, and cx.measure_funnel(ws, steps=["page", "basket"])
+              _attribution, and cx.measure_funnel(ws, steps=["page", "basket"])
 How it feels  cx.measure_perception(ws), _experience_curve, _spectrum, _consistency, _comments,
               _drivers, _loyalty, _preferences, _audience; cx.list_audience, cx.write_audience
 Side by side  cx.compare(ws, app, cx.Where(channel="web"))
@@ -72,7 +72,6 @@ if TYPE_CHECKING:
     from cxlib.measures.preferences import measure_preferences as measure_preferences
     from cxlib.measures.segments import compare_segments as compare_segments
     from cxlib.measures.stage_funnel import measure_stages as measure_stages
-    from cxlib.measures.step_matrix import measure_step_matrix as measure_step_matrix
     from cxlib.measures.touchpoints import measure_touchpoints as measure_touchpoints
     from cxlib.measures.transitions import measure_handoffs as measure_handoffs
     from cxlib.measures.transitions import measure_transitions as measure_transitions

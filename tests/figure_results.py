@@ -11,7 +11,6 @@ from cxlib.measures.first_contacts import FirstContacts
 from cxlib.measures.funnels import Funnel
 from cxlib.measures.paths import Paths
 from cxlib.measures.stage_funnel import StageFunnel
-from cxlib.measures.step_matrix import StepMatrix
 from cxlib.measures.touchpoints import Touchpoints
 from cxlib.measures.transitions import Transitions
 from cxlib.measures.waits import Waits
@@ -205,25 +204,5 @@ def paths() -> Paths:
         paths=5,
         others=3,
         others_journeys=300,
-        observed_until=UNTIL,
-    )
-
-
-def step_matrix() -> StepMatrix:
-    """Of 100 journeys 60 begin with an ad; at the second step 30 are over."""
-    rows = [
-        {"step": step, "kind": kind, "name": name, "journeys": n} | interval("share", n / 100)
-        for step, kind, name, n in (
-            (1, "contact", "ad", 60),
-            (1, "contact", "page", 40),
-            (2, "contact", "page", 70),
-            (2, "ended", "goal", 10),
-            (2, "ended", "silent", 20),
-        )
-    ]
-    return StepMatrix(
-        table=StepMatrix.tables["table"].frame(rows),
-        journeys=100,
-        names=("ad", "page"),
         observed_until=UNTIL,
     )

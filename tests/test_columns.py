@@ -73,7 +73,7 @@ def moves(*rows):
 def test_every_result_of_the_package_is_declared():
     assert {name for _, name in RESULTS} >= {
         *("Touchpoints", "Transitions", "Handoffs", "FirstContacts", "StageFunnel", "Funnel"),
-        *("Paths", "StepMatrix", "Waits", "Overview", "Segments"),
+        *("Paths", "Waits", "Overview", "Segments"),
     }
 
 

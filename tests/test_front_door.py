@@ -24,7 +24,7 @@ from cxlib.summary import Selection
 
 MEASURES = [
     *("overview", "touchpoints", "first_contacts", "stages", "transitions", "handoffs", "waits"),
-    *("paths", "step_matrix"),
+    "paths",
 ]
 DRAWN = [name for name in MEASURES if name != "overview"]
 

@@ -16,7 +16,6 @@ from cxlib.figures import (
     plot_first_contacts,
     plot_paths,
     plot_stage_funnel,
-    plot_step_matrix,
     plot_touchpoint_list,
     plot_touchpoints,
     plot_transitions,
@@ -87,7 +86,6 @@ FIGURES = {
     "waits": (plot_waits, figure_results.waits),
     "paths": (plot_paths, figure_results.paths),
     "stage funnel": (plot_stage_funnel, figure_results.stage_funnel),
-    "step matrix": (plot_step_matrix, figure_results.step_matrix),
     "findings": (plot_finding_list, figure_findings.details),
     "matrix of findings": (plot_findings, figure_findings.details),
 }

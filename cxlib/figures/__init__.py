@@ -30,10 +30,8 @@ if TYPE_CHECKING:
     from cxlib.figures.lists import plot_stage_funnel as plot_stage_funnel
     from cxlib.figures.lists import plot_touchpoint_list as plot_touchpoint_list
     from cxlib.figures.lists import plot_waits as plot_waits
-    from cxlib.figures.matrices import describe_step_matrix as describe_step_matrix
     from cxlib.figures.matrices import describe_transitions as describe_handoffs
     from cxlib.figures.matrices import describe_transitions as describe_transitions
-    from cxlib.figures.matrices import plot_step_matrix as plot_step_matrix
     from cxlib.figures.matrices import plot_transitions as plot_handoffs
     from cxlib.figures.matrices import plot_transitions as plot_transitions
     from cxlib.figures.path_tree import plot_path_tree as plot_path_tree

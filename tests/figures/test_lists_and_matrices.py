@@ -14,7 +14,6 @@ from cxlib.figures import (
     describe_funnel,
     describe_paths,
     describe_stage_funnel,
-    describe_step_matrix,
     describe_touchpoints,
     describe_transitions,
     describe_waits,
@@ -22,7 +21,6 @@ from cxlib.figures import (
     plot_funnel,
     plot_paths,
     plot_stage_funnel,
-    plot_step_matrix,
     plot_touchpoints,
     plot_transitions,
     plot_waits,
@@ -39,7 +37,6 @@ ALL = [
     (plot_transitions, describe_transitions, results.transitions),
     (plot_waits, describe_waits, results.waits),
     (plot_paths, describe_paths, results.paths),
-    (plot_step_matrix, describe_step_matrix, results.step_matrix),
 ]
 IDS = [f"{make.__name__}" for *_, make in ALL]
 
@@ -158,18 +155,6 @@ def test_a_long_path_is_cut_and_whole_in_the_hover():
     assert texts.text[1].count("<br>") == 1
     assert texts.hovertext[1].count("page") == 40
     assert "3 rarer paths (30 % of journeys)" in plain(figure.layout.title.subtitle.text)
-
-
-def test_the_columns_of_the_step_matrix_add_up_to_all_journeys():
-    figure = plot_step_matrix(results.step_matrix())
-    matrix = figure.data[0]
-    assert np.array(matrix.z).sum(axis=0) == pytest.approx([1, 1])
-    assert figure.layout.yaxis.ticktext == ("ad", "page", "ended: goal reached", "ended: silence")
-    sentence = plain(describe_step_matrix(results.step_matrix()))
-    assert sentence == (
-        "60 % (58–62) of journeys begin with ad; before contact 2, 10 % have reached the goal "
-        "and 20 % have got lost"
-    )
 
 
 def test_every_public_name_is_where_it_is_said_to_be():

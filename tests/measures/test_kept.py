@@ -9,7 +9,6 @@ from cxlib.measures import touchpoints, transitions
 from cxlib.measures.funnels import measure_funnel
 from cxlib.measures.path_tree import measure_path_trees
 from cxlib.measures.paths import measure_paths
-from cxlib.measures.step_matrix import measure_step_matrix
 from cxlib.measures.touchpoints import measure_touchpoints
 from cxlib.measures.transitions import measure_transitions
 from cxlib.measures.waits import measure_waits
@@ -20,7 +19,6 @@ OF_JOURNEYS = {
     "funnel": lambda ws, **k: measure_funnel(ws, steps=["ad", "page", "pay"], **k),
     "paths": lambda ws, **k: measure_paths(ws, top=10_000, **k),
     "path trees": measure_path_trees,
-    "step matrix": measure_step_matrix,
     "waits": measure_waits,
 }
 

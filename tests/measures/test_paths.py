@@ -1,4 +1,4 @@
-"""Paths, step matrix and exact waits, against journeys split by hand."""
+"""Paths and exact waits, against journeys split by hand."""
 
 from collections import Counter, defaultdict
 from datetime import timedelta
@@ -12,7 +12,6 @@ from journey_oracle import contact, follow, make_workspace, outcome, random_log,
 from cxlib.errors import InputError
 from cxlib.measures import paths
 from cxlib.measures.paths import measure_paths
-from cxlib.measures.step_matrix import measure_step_matrix
 from cxlib.measures.waits import measure_waits
 from cxlib.sequences import OUTCOMES
 from cxlib.summary import Selection
@@ -80,26 +79,6 @@ def test_fingerprints_tell_paths_apart_by_order_and_length():
     assert len(np.unique(found)) == len(lengths) == 5460
 
 
-def test_the_step_matrix_matches_journeys_split_by_hand(log, rule, workspace):
-    until = max(c.at for c in log)
-    journeys = split(log, rule)
-    expected = Counter()
-    for j in journeys:
-        for s in range(1, 7):
-            if s <= len(j.contacts):
-                expected[s, "contact", j.contacts[s - 1].touchpoint] += 1
-            else:
-                expected[s, "ended", outcome(j, rule, until)] += 1
-    found = measure_step_matrix(workspace, steps=6)
-    rows = {r[:3]: r[3] for r in found.table.select("step", "kind", "name", "journeys").rows()}
-    assert rows == expected
-    assert found.journeys == len(journeys)
-    for _, part in found.table.group_by("step"):
-        assert part["share"].sum() == pytest.approx(1)
-    with pytest.raises(InputError, match="at least 1"):
-        measure_step_matrix(workspace, steps=0)
-
-
 def test_exact_waits_match_contacts_followed_by_hand(log, rule, workspace):
     seen = defaultdict(list)
     for f in follow(log, rule):
@@ -134,12 +113,11 @@ def test_a_part_without_any_journey_gives_empty_tables(tmp_path):
     made = make_workspace(tmp_path / "w", log)
     nowhere = Selection(channel="app", period=(0, 0))
     assert measure_paths(made, where=nowhere).table.is_empty()
-    assert measure_step_matrix(made, where=nowhere).journeys == 0
     assert measure_waits(made, where=nowhere).table.is_empty()
 
 
 def test_row_order_does_not_matter(tmp_path, rule):
     log = random_log(14, 40)
     made = [make_workspace(tmp_path / str(i), r, rule=rule) for i, r in enumerate((log, log[::-1]))]
-    for measure in (measure_paths, measure_step_matrix, measure_waits):
+    for measure in (measure_paths, measure_waits):
         assert measure(made[0]).table.equals(measure(made[1]).table)
