@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -178,6 +179,16 @@ def of_workspace(function: Callable[Given, Returned]) -> Callable[Given, Returne
     return asked
 
 
+@functools.cache
+def _linear_algebra(_scipy: bool) -> Any:
+    """The libraries that multiply matrices, to be held to one thread while a measure is taken: its
+    matrices are small, and more threads would mostly wait for one another. SciPy has its own.
+    """
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
 def answers(made: type[Made]) -> Callable[[Callable[..., Made]], Callable[..., Made]]:
     """Make a function a measure that is asked of a workspace.
 
@@ -200,7 +211,8 @@ def answers(made: type[Made]) -> Callable[[Callable[..., Made]], Callable[..., M
                 raise InputError(f'where takes cx.Where(channel="web"), not {where!r}')
             if reads_summary and isinstance(log, Workspace):
                 log = log.summary()
-            found = function(log, **options)
+            with _linear_algebra("scipy.linalg" in sys.modules).limit(limits=1, user_api="blas"):
+                found = function(log, **options)
             return replace(found, observed_until=log.observed_until, where=options.get("where"))
 
         parts = [

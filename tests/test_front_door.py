@@ -13,12 +13,14 @@ import plotly.graph_objects as go
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import cxlib as cx
 from cxlib.cli.app import app
 from cxlib.comparing import _touchpoints_in, measure_environments
 from cxlib.fragmentation.findings import Findings
 from cxlib.publish import publish
+from cxlib.results import answers
 from cxlib.simulate.sample import write_sample
 from cxlib.summary import Selection
 
@@ -238,6 +240,21 @@ def test_a_row_that_one_part_does_not_have_stays_without_a_difference(ws):
     only = found.filter(pl.col("what").str.contains("app basket"), figure="contacts")
     assert only["second"].to_list() == only["difference"].to_list() == [None]
     assert "figures that both parts have" in cx.explain(cx.compare(ws, app, web)).answer
+
+
+def test_matrices_are_multiplied_on_one_thread_while_a_measure_is_taken_and_then_as_before(ws):
+    def threads():
+        return {x["num_threads"] for x in threadpool_info() if x["user_api"] == "blas"}
+
+    @answers(cx.measure_overview.made)
+    def watched(workspace):
+        seen.append(threads())
+        return cx.measure_overview(workspace)
+
+    seen = []
+    with threadpool_limits(2, user_api="blas"):
+        watched(ws)
+        assert (seen, threads()) == ([{1}], {2})
 
 
 VERSIONS = """\

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Callable
@@ -138,8 +137,6 @@ def main() -> None:
     """Run `cx` on the arguments of this process; Ctrl-C ends it without a word."""
     if sys.argv[1:2] not in (["serve"], ["lab"], ["demo"]):  # servers end in their own way
         signal.signal(signal.SIGTERM, _end)
-    if sys.argv[1:2] != ["lab"]:  # matrices are small: more threads would only wait for one another
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         app()
     except KeyboardInterrupt:

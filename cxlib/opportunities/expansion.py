@@ -33,7 +33,7 @@ from cxlib.numbers import decimal, duration, plural, points, share
 from cxlib.opportunities.experiments import plan_experiment
 from cxlib.opportunities.next_best import contacts_before_goals
 from cxlib.results import Result, answers, result
-from cxlib.sequences import choose_contacts
+from cxlib.sequences import choose_contacts, is_kept
 from cxlib.statistics.multiple_testing import false_discovery_rate, p_values
 from cxlib.statistics.rates import divide, t_quantile
 from cxlib.statistics.resampling import BUCKETS, jackknife_se, leave_one_out
@@ -223,11 +223,10 @@ def find_setbacks(workspace: Workspace, *, where: Selection | None = None) -> li
 
 
 def _dense(cells: pl.DataFrame, strata: pl.Series) -> tuple[Floats, Floats]:
-    """Counts of some strata by bucket: journeys, and those that reach the goal."""
-    part = cells.filter(pl.col("stratum").is_in(strata.implode()))
-    row = np.searchsorted(strata.to_numpy(), part["stratum"].to_numpy())
-    flat, size = row * BUCKETS + part["bucket"].to_numpy(), len(strata) * BUCKETS
-    n, y = (np.bincount(flat, part[c], size).reshape(-1, BUCKETS) for c in ("n", "y"))
+    """Counts of the strata by bucket: journeys, and those that reach the goal."""
+    row = np.searchsorted(strata.to_numpy(), cells["stratum"].to_numpy())
+    flat, size = row * BUCKETS + cells["bucket"].to_numpy(), len(strata) * BUCKETS
+    n, y = (np.bincount(flat, cells[c], size).reshape(-1, BUCKETS) for c in ("n", "y"))
     return n.astype(np.float64), y.astype(np.float64)
 
 
@@ -246,21 +245,28 @@ def _moves_on(
     ``ends``: also of those who did not, to no place (null), and by wider strata: few meet a
     setback, and what it does is larger than what customers differ by.
     """
-    rows, horizon = contacts_before_goals(workspace)
-    moving = rows.filter(
-        pl.col("occurred_at") + horizon <= workspace.observed_until, pl.lit(ends) | pl.col("went")
-    ).unique(["journey", "place"], keep="first", maintain_order=True)
-    like = ("place", "earlier") if ends else ("place", "before", "segment", "earlier")
-    third = (3 * pl.col("period").cast(pl.Int64) / len(workspace.periods.starts)).floor()
-    onward = choose_contacts(workspace, moving, where)
+
+    def read() -> tuple[pl.DataFrame, timedelta]:
+        rows, horizon = contacts_before_goals(workspace)
+        like = ("place", "earlier") if ends else ("place", "before", "segment", "earlier")
+        third = (3 * pl.col("period").cast(pl.Int64) / len(workspace.periods.starts)).floor()
+        watched = pl.col("occurred_at") + horizon <= workspace.observed_until
+        moving = rows.filter(watched, pl.lit(ends) | pl.col("went"))
+        moving = moving.unique(["journey", "place"], keep="first", maintain_order=True)
+        return moving.with_columns(stratum=pl.struct(*like, third=third).rank("dense")), horizon
+
+    moving, horizon = (
+        workspace.keep(f"moves on, {ends}", workspace.log_folder / "places.parquet", read)
+        if is_kept(workspace)
+        else read()
+    )
+    onward = choose_contacts(workspace, moving, where).filter(pl.col("next") != pl.col("place"))
     return (
-        onward.filter(pl.col("next") != pl.col("place")).select(
-            "occurred_at",
-            "journey",
+        onward.select(
+            *("occurred_at", "journey", "stratum"),
             pl.col("bucket").cast(pl.Int64),
             source="place",
             target=pl.when("went").then("next"),
-            stratum=pl.struct(*like, third=third).rank("dense"),
             converts="goal",
         ),
         horizon,
@@ -273,17 +279,17 @@ def _compare(rows: pl.DataFrame, *, most: float, everywhere: bool) -> list[dict[
     """
     counts = {"n": pl.len(), "y": pl.col("converts").sum()}
     cells = rows.group_by("stratum", "target", "bucket").agg(**counts)
-    whole = rows.group_by("stratum", "bucket").agg(**counts)
     strata = rows["stratum"].unique().sort()
+    whole = _dense(rows.group_by("stratum", "bucket").agg(**counts), strata)
     found = []
     for target in rows["target"].drop_nulls().unique().sort():
         here = cells.filter(pl.col("target") == target)
-        if not everywhere:
-            strata = here["stratum"].unique().sort()
-        (n, y), (all_n, all_y) = (_dense(part, strata) for part in (here, whole))
-        walked, total = n.sum(), all_n.sum()
+        own = strata if everywhere else here["stratum"].unique().sort()
+        all_n, all_y = (x[np.searchsorted(strata, own)] for x in whole)
+        walked, total = here["n"].sum(), all_n.sum()
         if walked < LEAST_WALKED or walked > most * total:
             continue
+        n, y = _dense(here, own)
         difference, se, like = _apart(n, y, all_n - n, all_y - y)
         if like < LEAST_LIKE:
             continue
