@@ -281,15 +281,10 @@ def _environments(workspace: Workspace) -> dict[str, tuple[list[str], Summary]]:
         store = workspace.store()
         for own in store.select(pl.col(r"^environment\..*$")).collect_schema():
             column = pl.col(own).cast(pl.String)
-            seen = store.select(column.alias("value")).drop_nulls()
-            sizes = (
-                seen.group_by("value")
-                .len()
-                .collect()
-                .sort(["len", "value"], descending=[True, False])
-            )
+            seen = store.select(value=column).drop_nulls().group_by("value").len().collect()
+            common = seen.sort("len", "value", descending=[True, False])["value"]
             most = min(_MOST_VALUES, _MOST_PLACES // max(len(workspace.places), 1) - 1)
-            values = sizes["value"].head(most).to_list()
+            values = common.head(most).to_list()
             if values:
                 side = column.replace_strict(values, range(len(values)), default=len(values))
                 sides = [f"{number}" for number in range(len(values) + 1)]

@@ -255,22 +255,18 @@ def _moves_on(
         moving = moving.unique(["journey", "place"], keep="first", maintain_order=True)
         return moving.with_columns(stratum=pl.struct(*like, third=third).rank("dense")), horizon
 
-    moving, horizon = (
-        workspace.keep(f"moves on, {ends}", workspace.log_folder / "places.parquet", read)
-        if is_kept(workspace)
-        else read()
-    )
+    file = workspace.log_folder / "places.parquet"
+    kept = is_kept(workspace)
+    moving, horizon = workspace.keep(f"moves on, {ends}", file, read) if kept else read()
     onward = choose_contacts(workspace, moving, where).filter(pl.col("next") != pl.col("place"))
-    return (
-        onward.select(
-            *("occurred_at", "journey", "stratum"),
-            pl.col("bucket").cast(pl.Int64),
-            source="place",
-            target=pl.when("went").then("next"),
-            converts="goal",
-        ),
-        horizon,
+    told = onward.select(
+        *("occurred_at", "journey", "stratum"),
+        pl.col("bucket").cast(pl.Int64),
+        source="place",
+        target=pl.when("went").then("next"),
+        converts="goal",
     )
+    return told, horizon
 
 
 def _compare(rows: pl.DataFrame, *, most: float, everywhere: bool) -> list[dict[str, Any]]:
@@ -285,7 +281,7 @@ def _compare(rows: pl.DataFrame, *, most: float, everywhere: bool) -> list[dict[
     for target in rows["target"].drop_nulls().unique().sort():
         here = cells.filter(pl.col("target") == target)
         own = strata if everywhere else here["stratum"].unique().sort()
-        all_n, all_y = (x[np.searchsorted(strata, own)] for x in whole)
+        all_n, all_y = whole if everywhere else (x[np.searchsorted(strata, own)] for x in whole)
         walked, total = here["n"].sum(), all_n.sum()
         if walked < LEAST_WALKED or walked > most * total:
             continue
@@ -338,19 +334,14 @@ def _row(pair: dict[str, Any], q: float, places: pl.DataFrame, days: float) -> d
     low, high = (pair["difference"] + s * _T31 * pair["se"] for s in (-1, 1))
     stands = bool(q <= Q_LIMIT and low > 0 and pair["difference"] >= LEAST)
     kept = ("n", "walked", "observed", "expected", "crude", "like", "difference", "design_effect")
-    row: dict[str, Any] = {k: pair[k] for k in kept}
-    row |= {"source": source["touchpoint"], "target": target["touchpoint"], "q": q}
+    row: dict[str, Any] = {k: pair[k] for k in kept} | {"q": q, "stands": stands}
+    row |= {"source": source["touchpoint"], "target": target["touchpoint"]}
     row |= {"source_channel": source["channel"], "target_channel": target["channel"]}
-    row |= {
-        "way": f"{source['name']} → {target['name']}",
-        "owner": target["owner"],
-        "stands": stands,
-    }
+    row |= {"way": f"{source['name']} → {target['name']}", "owner": target["owner"]}
     row |= {"difference_low": max(low, -1.0), "difference_high": min(high, 1.0)}
     if stands:
         a_day, spread = pair["arrivals"] / max(days, 1.0), pair["design_effect"]
-        expected = pair["expected"]
-        better = min(expected + low, 1.0)
-        planned = plan_experiment(expected, better, a_day=a_day, design_effect=spread)
+        better = min(pair["expected"] + low, 1.0)
+        planned = plan_experiment(pair["expected"], better, a_day=a_day, design_effect=spread)
         row |= dict(zip(("sample", "lasting"), planned, strict=True))
     return row

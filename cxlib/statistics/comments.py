@@ -88,9 +88,9 @@ def score_sentiment(
     told = paired & np.isfinite(score)
     accuracy = None
     if told.sum() >= 30:
-        right = float(((score[told] > 0) == (liked[told] == 1)).mean())
-        low, high = wilson(np.array([right]), np.array([told.sum()], dtype=np.float64))
-        accuracy = (right, float(low[0]), float(high[0]))
+        right = ((score[told] > 0) == (liked[told] == 1)).mean()
+        low, high = wilson(right, told.sum())
+        accuracy = (float(right), float(low), float(high))
     base = float(np.bincount(liked[told]).max() / told.sum()) if told.any() else None
     return Sentiment(score, scorer, accuracy, base, int(paired.sum()))
 
