@@ -67,11 +67,11 @@ class Expansions(Result):
     tables = Tables(
         table=Columns(
             "one row per rare link compared, those that stand first, then by the lower end",
-            source=Label("touchpoint left"),
+            way=Text("source and target, with the channel where a touchpoint is on several"),
+            source=Label("touchpoint left", detail=True),
             source_channel=Label("its channel", detail=True),
-            target=Label("touchpoint that few go to"),
+            target=Label("touchpoint that few go to", detail=True),
             target_channel=Label("its channel", detail=True),
-            way=Text("both, with the channel where a touchpoint is on several", detail=True),
             owner=Label("of the target"),
             n=Count("journeys that took it, by their first contact at the source", each="journeys"),
             walked=Share("of the journeys that go on from the source", of="n", each="journeys"),
@@ -80,7 +80,7 @@ class Expansions(Result):
             difference=Points("of the two, like with like", interval=True),
             crude=Points("the same without looking for similar journeys", detail=True),
             like=Share("of the journeys that have their like", detail=True),
-            anyway=Share("of those who went elsewhere that come there later", detail=True),
+            anyway=Share("of those who went elsewhere that come there later; of the better ways"),
             q=Chance("share of false ones if this and all clearer ones stand"),
             stands=Flag("beyond chance, and large enough to be worth an experiment"),
             sample=Count("customers a group to see the lower end of the difference"),
@@ -101,8 +101,16 @@ class Expansions(Result):
             f"{duration(self.horizon)}; who takes a rare way may differ in what is not logged, so "
             "these are hypotheses"
         ]
+        steps = self.table.filter(pl.col("anyway") >= ANYWAY)["way"].to_list()
+        if steps:
+            said.append(
+                f"{', '.join(steps)}: better beyond chance, but most of those who went elsewhere "
+                f"came there later, so {'these are steps' if steps[1:] else 'it is a step'} and no "
+                "other way"
+            )
         if self.found.is_empty():
-            return [*said, "none goes with outcomes that are better beyond chance"]
+            other = "other " if steps else ""
+            return [*said, f"no {other}rare link goes with outcomes that are better beyond chance"]
         return said + [say_expansion(row) for row in self.found.to_dicts()]
 
 

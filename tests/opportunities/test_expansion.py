@@ -113,7 +113,7 @@ def test_who_would_have_done_better_anyway_is_no_expansion(selected):
     assert row["crude"] > 0.08  # without looking for like journeys it would stand
     assert abs(row["difference"]) < 0.07
     assert found.found.is_empty()
-    assert "none goes with" in found.sentences()[-1]
+    assert "no rare link goes with" in found.sentences()[-1]
 
 
 def test_an_experiment_is_read_from_its_assigned_group(works):
@@ -233,7 +233,11 @@ def test_a_step_that_the_others_take_later_is_no_other_way(tmp_path):
         for step, what in enumerate(way):
             rows.append(contact(f"c{who:05}", round((day + step * 0.1) * 1440) / 1440, what))
     workspace = make_workspace(tmp_path / "ws", rows, rule=journey_map(lost=(), until=UNTIL))
-    row = find_expansions(workspace).table.filter(source="ad", target="visit").row(0, named=True)
+    found = find_expansions(workspace)
+    row = found.table.filter(source="ad", target="visit").row(0, named=True)
     assert row["difference_low"] > 0.1
     assert row["anyway"] == pytest.approx(0.6, abs=0.05)
     assert not row["stands"]
+    step, none = found.sentences()[1:3]
+    assert step.startswith("ad → visit: better beyond chance, but most of those")
+    assert none.startswith("no other rare link")
