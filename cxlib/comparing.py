@@ -76,8 +76,7 @@ class Comparison(Result):
         of = f"{plural(len(known), 'figure')} that both parts have"
         if sure.is_empty():
             return f"Of {of} none differs beyond chance"
-        differ = "differs" if len(sure) == 1 else "differ"
-        return f"Of {of} {decimal(len(sure))} {differ} beyond chance, one by one"
+        return f"Of {of} {decimal(len(sure))} differ beyond chance, one by one"
 
     @property
     def details(self) -> tuple[str, ...]:

@@ -281,7 +281,7 @@ def plot_rows(
             ends_of = {"x0": column.like, "x1": column.like, "y0": 0, "y1": 1}
             if column is columns[-1] and column.known and not column.aside:
                 beyond = max(len(column.texts[i]) for i in column.known) * _ASIDE_PX
-                margin["r"] += beyond * max(0.0, 1 - 3 * column.width / total)
+                margin["r"] += beyond * (1 - column.width / total)
             shapes.append(
                 {"type": "line", "xref": axis, "yref": "paper", "layer": "below"}
                 | {"line": {"width": 1.5, "color": THEME.muted}}

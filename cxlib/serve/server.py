@@ -214,8 +214,10 @@ class DashboardServer(Voila):
         signal.signal(signal.SIGINT, self._handle_signal_stop)
         tornado.ioloop.PeriodicCallback(self.end_abandoned, TICK_MS).start()
         self.ioloop.add_callback(self._announce)
-        # Loads what painting needs before somebody waits for it.
+        # Loads what painting needs before somebody waits for it: the first of each takes longer.
         self.painter.submit(lambda: [view_named(name) for name in VIEWS])
+        for name in VIEWS if self.snapshot is not None else ():
+            self.painter.submit(_paint, self.snapshot, name, "")
         try:
             self.ioloop.start()
         finally:

@@ -159,6 +159,22 @@ def test_filters_answer_before_there_is_a_session_and_the_live_page_goes_on(
     expect(customers.locator("option:checked")).to_have_text("region: east")
 
 
+def test_what_is_chosen_before_the_script_is_there_is_asked_for(url: str, visit) -> None:
+    visited = visit(url, live=False)
+    page, held = visited.page, []
+    page.route("**/cx.js*", lambda route: held.append(route))  # noqa: PLW0108 (as above)
+    page.goto(url, wait_until="commit")
+    customers = page.get_by_label("Customers", exact=True)
+    customers.select_option(label="region: east")
+    before = page.inner_text(".cx-answer")
+    assert "segment=" not in page.url
+    held[0].continue_()
+    page.wait_for_function(CHANGED, arg=[".cx-answer", before])
+    page.wait_for_function(SAYS, arg="segment=")
+    visited.wait_until_live()
+    expect(customers.locator("option:checked")).to_have_text("region: east")
+
+
 def test_without_a_script_the_filters_are_a_form(url: str, browser: Browser) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()

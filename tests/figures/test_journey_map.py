@@ -364,7 +364,7 @@ def test_details_say_what_is_known_and_what_is_not():
         "address": "a?b=1",
     }
     basket = touchpoint_details(
-        rows[3], moves=next_moves(transitions(), rows[3]), found={place: [said]}
+        rows[3], moves=next_moves(transitions()).get(Place.of(rows[3]), ()), found={place: [said]}
     )
     assert "payment" in basket
     assert "Finding 2" in basket
@@ -378,7 +378,7 @@ def test_details_say_what_is_known_and_what_is_not():
     assert "<dt>rated</dt><dd>27\N{NO-BREAK SPACE}%</dd>" in basket
     few = touchpoint_details(rows[3] | {"customers": None})
     assert few == "<p>Too few customers to be shown.</p>"
-    assert [m["target_touchpoint"] for m in next_moves(transitions(), rows[1])] == [
+    assert [m["target_touchpoint"] for m in next_moves(transitions())[Place.of(rows[1])]] == [
         "web basket",
         "shop visit",
     ]

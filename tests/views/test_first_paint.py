@@ -58,3 +58,12 @@ def test_an_entry_of_a_list_asks_for_what_it_opens():
     buttons = [part.split(">")[0] for part in html.split('<button name="finding"')[1:]]
     pressed = ['aria-pressed="true"' in button for button in buttons]
     assert pressed == [number == 1 for number in range(len(texts))]
+
+
+def test_what_a_form_sends_back_is_what_stands_in_the_log_and_no_line_ends_in_what_is_read():
+    class Ages(Answers):
+        segments = (("age", "old (50 to 99)"), ("age", "young (18 to 25)"))
+
+    html = JourneyMap.first_paint(Ages(), "segment=age%3Ayoung+(18+to+25)")
+    value, label = "age:young (18 to 25)", "age: young (18\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}25)"
+    assert f'<option value="{value}" selected>{label}</option>' in html

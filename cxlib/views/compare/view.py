@@ -18,7 +18,7 @@ from cxlib.views.compare import words
 from cxlib.views.shared import words as shared
 from cxlib.views.shared.filters import ALL, Filter, Option, names, period_options, segment_options
 from cxlib.views.shared.parts import Figure, Words
-from cxlib.views.shared.view import View
+from cxlib.views.shared.view import View, of_state
 
 if TYPE_CHECKING:
     from cxlib.comparing import Comparison
@@ -149,7 +149,7 @@ class Compare(View):
         """The column compared."""
         return words.FIGURES[self.state.what][1]
 
-    @property
+    @of_state
     def result(self) -> Comparison | None:
         """The rows of both sides; None where there is nothing to compare."""
         first, second = (self._selection(side) for side in words.SIDES)

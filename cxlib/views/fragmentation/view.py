@@ -37,7 +37,7 @@ from cxlib.views.shared.filters import Filter, Option, column, segment, segment_
 from cxlib.views.shared.links import finding_text, link_to_finding
 from cxlib.views.shared.parts import Closes, Figure, Group, List, Words, heading
 from cxlib.views.shared.templates import render
-from cxlib.views.shared.view import View
+from cxlib.views.shared.view import View, of_state
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
@@ -201,7 +201,7 @@ class Fragmentation(View):
         """The findings of the customers selected."""
         return self.ask("findings", segment=self.state.segment)
 
-    @property
+    @of_state
     def result(self) -> FindingDetails:
         """The findings of the customers selected, narrowed to what is filtered for."""
         return self._narrowed("signal", *(f.trait for f in _COLUMNS))
@@ -223,7 +223,7 @@ class Fragmentation(View):
         """Why signals could not be judged, each reason once."""
         return say_reasons(self.whole.signals)
 
-    @property
+    @of_state
     def rows(self) -> list[dict[str, Any]]:
         """The findings shown, the worst first; ``said`` goes on from the name of the handoff."""
         few = words.FOUND_FEW
@@ -237,12 +237,12 @@ class Fragmentation(View):
             for row in self.result.found.to_dicts()
         ]
 
-    @property
+    @of_state
     def keys(self) -> list[str]:
         """The names of the findings shown."""
         return [finding_key(row) for row in self.result.found.to_dicts()]
 
-    @property
+    @of_state
     def opened_row(self) -> dict[str, Any] | None:
         """The finding that is open."""
         return next((r for r in self.rows if finding_key(r) == self.state.finding), None)

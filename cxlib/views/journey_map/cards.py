@@ -39,14 +39,14 @@ def touchpoint_cards(
     """Write the journey map as cards: one per stage, in it one line per touchpoint that opens."""
     colours = stage_colours(result.stages)
     facts = {row["stage"]: row for row in result.by_stage.iter_rows(named=True)}
-    channels = channel_colours(result.channels)
+    channels, moves = channel_colours(result.channels), next_moves(transitions)
     stages = [
         {
             "name": stage,
             "colour": light_dark(colours[stage]),
             "facts": facts.get(stage),
             "touchpoints": [
-                _card(row, next_moves(transitions, row), found)
+                _card(row, moves.get(Place.of(row), ()), found)
                 | {"colour": light_dark(channels[row["channel"]]), "open": Place.of(row) == opened}
                 for row in rows
             ],
@@ -64,13 +64,14 @@ def touchpoint_details(
     return render("journey_map/details.html", one=_card(row, moves, found))
 
 
-def next_moves(transitions: Transitions | None, row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the moves (rows of a result by place) from a touchpoint, the most frequent first."""
-    if transitions is None:
-        return []
-    here = [pl.col(f"source_{name}") == row[name] for name in Place._fields]
-    moves = transitions.table.filter(*here, pl.col("n") > 0)
-    return moves.sort("n", descending=True).to_dicts()
+def next_moves(transitions: Transitions | None) -> dict[Place, list[dict[str, Any]]]:
+    """Return the moves (rows of a result by place) from each touchpoint, most frequent first."""
+    found: dict[Place, list[dict[str, Any]]] = {}
+    if transitions is not None:
+        moves = transitions.table.filter(pl.col("n") > 0)
+        for row in moves.sort("n", descending=True, maintain_order=True).iter_rows(named=True):
+            found.setdefault(Place.of(row, "source_"), []).append(row)
+    return found
 
 
 def _card(

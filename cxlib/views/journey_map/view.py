@@ -27,7 +27,7 @@ from cxlib.views.shared.changes import changes_section, since
 from cxlib.views.shared.filters import Filter, Option, names, period, segment
 from cxlib.views.shared.links import link_to_finding, place_text
 from cxlib.views.shared.parts import Chosen, Closes, Figure, Group, Words
-from cxlib.views.shared.view import View
+from cxlib.views.shared.view import View, of_state
 
 if TYPE_CHECKING:
     from cxlib.measures.experience import ExperienceCurve
@@ -145,7 +145,7 @@ class JourneyMap(View):
         kept = {self._places.get(end) for end in ends}
         return map_positions(self.everything, keep=kept, feeling=felt)
 
-    @property
+    @of_state
     def feeling(self) -> ExperienceCurve | None:
         """How touchpoints are rated; of a part of the time or one channel nothing is published."""
         if "experience_curve" not in self.answers.manifest.get("measures", ()):
@@ -154,7 +154,7 @@ class JourneyMap(View):
         whole = self.state.channel is None and self.state.period is None
         return found if whole else replace(found, table=found.table.clear())
 
-    @property
+    @of_state
     def result(self) -> Touchpoints:
         """The touchpoints of what is selected.
 
@@ -174,7 +174,7 @@ class JourneyMap(View):
             customers=int(whole["customers"].sum()),
         )
 
-    @property
+    @of_state
     def moves(self) -> Transitions:
         """The moves of what is selected; of one channel those that start or end in it."""
         found: Transitions = self.ask("transitions", **self._where)
@@ -197,7 +197,7 @@ class JourneyMap(View):
         """How many customers the answer rests on."""
         return self.counted(self.result.customers)
 
-    @property
+    @of_state
     def found(self) -> Headline | None:
         """What to do first for the customers selected; None: no findings were published."""
         segment = self.state.segment
@@ -222,7 +222,7 @@ class JourneyMap(View):
             return here[0] if len(here) else words.NOTHING_THERE.format(where=channel)
         return shared.LEADS.get(found.kind, "{sentence}").format(sentence=found.sentence)
 
-    @property
+    @of_state
     def _bands(self) -> pl.DataFrame:
         """The findings that touch what is selected, what to do first before the others."""
         found, channel = self.found, self.state.channel
@@ -235,12 +235,12 @@ class JourneyMap(View):
         ends = pl.col("source_place").is_in(here) | pl.col("target_place").is_in(here)
         return bands.filter(ends)
 
-    @property
+    @of_state
     def _places(self) -> dict[int, Place]:
         places = self.ask("findings", segment=self.state.segment).places
         return {row["place"]: Place.of(row) for row in places.to_dicts()}
 
-    @property
+    @of_state
     def marked(self) -> list[dict[str, Any]]:
         """What breaks, in the order of the sentence; ``rank`` numbers places and moves."""
         if self.found is None:
@@ -269,7 +269,7 @@ class JourneyMap(View):
             rows.append(row | more)
         return rows
 
-    @property
+    @of_state
     def found_at(self) -> dict[Place, list[dict[str, Any]]]:
         """What breaks at each touchpoint, on either end of a move."""
         found: dict[Place, list[dict[str, Any]]] = {}
@@ -341,8 +341,8 @@ class JourneyMap(View):
     @property
     def opened_details(self) -> str:
         """What is known of the touchpoint that is open."""
-        row = self.opened_row or {}
-        return touchpoint_details(row, moves=next_moves(self.moves, row), found=self.found_at)
+        moves = next_moves(self.moves).get(self.state.touchpoint, ())
+        return touchpoint_details(self.opened_row or {}, moves=moves, found=self.found_at)
 
 
 VIEW = JourneyMap

@@ -13,7 +13,7 @@ from cxlib.views.paths import words
 from cxlib.views.shared import words as shared
 from cxlib.views.shared.filters import Filter, Option, names, segment
 from cxlib.views.shared.parts import Figure, Words
-from cxlib.views.shared.view import View
+from cxlib.views.shared.view import View, of_state
 
 _MOST, _LEAST = 7, 0.01
 """Branches of a branch that are drawn beside ends, and their least share of it."""
@@ -65,7 +65,7 @@ class PathExplorer(View):
     def _trees(self, segment: tuple[str, str] | None) -> PathTrees:
         return self.ask("table", measure="path_trees", segment=segment)
 
-    @property
+    @of_state
     def tree(self) -> PathTree:
         """The ways that are drawn, of what is selected."""
         trees = self._trees(self.state.segment)

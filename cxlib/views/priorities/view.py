@@ -16,7 +16,7 @@ from cxlib.views.shared import words as shared
 from cxlib.views.shared.filters import Filter, Option, column, segment
 from cxlib.views.shared.parts import Figure, Group, List, Words
 from cxlib.views.shared.templates import render
-from cxlib.views.shared.view import View
+from cxlib.views.shared.view import View, of_state
 
 
 class Backlog(View):
@@ -87,14 +87,14 @@ class Backlog(View):
         everybody = self.ask("table", measure="priorities", segment=None).table
         return list(everybody[trait].drop_nulls().unique().sort())
 
-    @property
+    @of_state
     def result(self) -> Any:
         """The backlog of what is selected."""
         whole = self.ask("table", measure="priorities", segment=self.state.segment)
         chosen = {n: getattr(self.state, n) for n in ("owner", "team")}
         return whole.only(**{n: v for n, v in chosen.items() if v is not None})
 
-    @property
+    @of_state
     def lines(self) -> dict[str, dict[str, Any]]:
         """Every line by what names it, in the words of the finding that it mends."""
         try:

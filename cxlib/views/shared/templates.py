@@ -32,6 +32,7 @@ def environment() -> Environment:
         finalize=_escaped,
     )
     made.filters |= {name: getattr(numbers, name) for name in _WRITERS}
+    made.filters["exactly"] = lambda text: Markup(html_text(text))  # what a form sends back
     made.filters["signal_name"] = lambda signal: signal_named(signal).title
     return made
 

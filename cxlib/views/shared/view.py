@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import ipywidgets as widgets
 import plotly.graph_objects as go
@@ -30,10 +30,11 @@ from cxlib.views.shared.templates import page_style, render
 if TYPE_CHECKING:
     from cxlib.publish import Snapshot
 
+T = TypeVar("T")
 _log = logging.getLogger("cxlib.views")
 
-_REMEMBERED, _DRAWN = 64, 32
-"""Answers and pictures that are kept, so that going back and forth costs nothing."""
+_REMEMBERED, _DRAWN, _KEPT = 64, 32, 200
+"""Answers, pictures and properties that are kept, so that going back and forth costs nothing."""
 
 
 class View:
@@ -55,6 +56,7 @@ class View:
         self._asked = lru_cache(_REMEMBERED)(self._ask)
         self._pictures = lru_cache(_DRAWN)(lambda part, key: part.draw(self))
         self._options: dict[str, list[Option]] = {}
+        self.known: dict[object, Any] = {}  #: see `of_state`
         self._read: dict[int, object] = {}
         self._made: list[_Made] = []
         self._within: tuple[Part, ...] = ()
@@ -105,6 +107,10 @@ class View:
         """Write a declared result as a table for people, and return its frame."""
         table = result.columns.written(result.table)
         return table.to_html(caption=caption, scrolls=True), result.table
+
+    def chosen_now(self) -> tuple[object, ...]:
+        """Return the values of all that can be chosen."""
+        return tuple(getattr(self.state, f.trait) for f in self.filters)
 
     def ask(self, what: str, **where: Any) -> Any:
         """Return an answer of the snapshot; what was asked before is not asked again."""
@@ -315,6 +321,24 @@ class View:
                 write()
         self._read = {**keys, 0: narrowed}
         self.widgets["link"].write()
+
+
+class of_state(Generic[T]):  # noqa: N801 - it stands where ``property`` does
+    """A property of a view that is worked out once for what is chosen."""
+
+    def __init__(self, read: Callable[[Any], T]) -> None:
+        self.read, self.__doc__ = read, read.__doc__
+
+    def __get__(self, view: Any, owner: object = None) -> T:
+        if view is None:
+            return self  # type: ignore[return-value]
+        key = (self.read, view.chosen_now())
+        if key not in view.known:
+            if len(view.known) >= _KEPT:
+                view.known.clear()
+            view.known[key] = self.read(view)
+        found: T = view.known[key]
+        return found
 
 
 class _Made(NamedTuple):
