@@ -170,23 +170,35 @@ def stated_spread(deviation: Floats, variance: Floats, *, default: float, units:
     if len(deviation) < 3:
         return default
     found = min(_spread_at(deviation, variance, 0.5), default**2)
-    return _drawn(found, units, default)
+    return float(np.sqrt((units * found + STATED_FOR * default**2) / (units + STATED_FOR)))
+
+
+_SPREADS, _CUT = np.geomspace(0.02, _WIDEST, 80), 3.0
+"""Natural spreads that are tried, and standard deviations from which on a unit is not of the
+bulk."""
 
 
 def drawn_spread(deviation: Floats, variance: Floats, *, default: float) -> float:
     """Natural spread as the bulk shows it, drawn to a stated default by what it cannot tell.
 
-    A unit tells as much of the spread as of its variance is not chance, squared: of a share that
-    hardly anybody shows, what units seem to differ by is mostly the error of that estimate.
+    Units count by their likelihood, of a normal law cut off where the bulk ends (`_CUT`): of what
+    hardly anybody does chance blurs some by ten times as much as others, and a quantile of all of
+    them would take the chance of those for nature.
     """
-    found = natural_spread(deviation, variance) ** 2
-    most = max(found, default**2)
-    told = float(((most / (most + variance)) ** 2).sum())
-    return _drawn(found, told, default)
+    from scipy.special import ndtr
 
-
-def _drawn(found: float, told: float, default: float) -> float:
-    return float(np.sqrt((told * found + STATED_FOR * default**2) / (told + STATED_FOR)))
+    square, spread = _SPREADS[:, None] ** 2 + variance, _WIDEST
+    stated = STATED_FOR * (np.log(_SPREADS) + (default / _SPREADS) ** 2 / 2)
+    for _ in range(_ROUNDS):
+        end = _CUT * np.sqrt(variance + spread**2)
+        bulk = np.abs(deviation) < end
+        wide = square[:, bulk]
+        loss = (np.log(wide) + deviation[bulk] ** 2 / wide) / 2
+        loss += np.log(2 * ndtr(end[bulk] / np.sqrt(wide)) - 1)
+        before, spread = spread, float(_SPREADS[(loss.sum(1) + stated).argmin()])
+        if spread == before:
+            break
+    return spread
 
 
 def median(values: Floats) -> float:

@@ -154,6 +154,26 @@ def test_what_chance_blurs_tells_no_natural_spread():
     assert drawn_spread(deviation, clear, default=0.15) == pytest.approx(0.4, rel=0.1)
 
 
+def test_the_chance_of_units_that_it_blurs_unlike_is_not_taken_for_nature():
+    """Ten units that differ by 0.1 in logits, of standard errors from 0.1 to 2."""
+    rng = np.random.default_rng(8)
+    found, quantiles = [], []
+    for _ in range(200):
+        variance = np.exp(rng.uniform(np.log(0.1), np.log(2.0), 10)) ** 2
+        deviation = rng.normal(0, np.sqrt(variance + 0.1**2))
+        found.append(drawn_spread(deviation, variance, default=0.15))
+        quantiles.append(natural_spread(deviation, variance))
+    assert np.quantile(quantiles, 0.9) > 0.4, "what the bulk's quantiles take for nature"
+    assert np.quantile(found, 0.9) < 0.2
+    # more than the default is believed, and three broken units do not count
+    variance = np.exp(rng.uniform(np.log(0.1), np.log(0.6), 60)) ** 2
+    deviation = rng.normal(0, np.sqrt(variance + 0.5**2))
+    assert drawn_spread(deviation, variance, default=0.15) == pytest.approx(0.45, abs=0.1)
+    steady = rng.normal(0, np.sqrt(variance + 0.1**2))
+    steady[:3] = 2.5
+    assert drawn_spread(steady, variance, default=0.15) < 0.2
+
+
 @pytest.mark.parametrize("natural", [0.1, 0.5, 1.0])
 def test_p_values_hold_where_part_of_the_variance_is_estimated(natural):
     """Chance is known, the natural part comes from 41 units: the tail is as heavy as that makes."""
