@@ -54,6 +54,9 @@ RELATIVE = 0.5
 """Change of the logit from which on a third of the least effect is enough: of what hardly anybody
 does (or nearly everybody), a few points are a multiple."""
 
+_NO_LIKING = 3 * RELATIVE
+"""The same from which on going back is no matter of where a group likes to go."""
+
 _LARGE, _CLEAR, _HOPELESS = 4.0, 4.0, 0.1
 """Multiple of the least effect that a test should see, at so many standard errors, to weigh fully;
 and what it weighs where it cannot."""
@@ -406,10 +409,11 @@ def _large_enough(part: Arrivals) -> pl.Expr:
     large = ((effect >= least) | multiple) & ~soon
     # groups differ in where they like to go: of going back, twice as much is asked
     liking = pl.col("sends_back") & (pl.col("ground") == "groups")
+    liking &= (effect < least) | ((effect < 2 * least) & (moved < _NO_LIKING))
     by_design = pl.col("sends_back") & (pl.col("expected") >= MOST)
     fewest = min(LEAST_AFFECTED, max(5.0, 0.001 * part.settings.customers))
     enough = (pl.col("ground").is_in(["like", "plan"])) | (pl.col("affected") >= fewest)
-    return large & enough & ~(liking & (effect < 2 * least)) & ~by_design
+    return large & enough & ~liking & ~by_design
 
 
 def _scale_width(part: Arrivals) -> float:

@@ -10,6 +10,7 @@ from fragmentation.walks import count, walk_log
 
 from cxlib.fragmentation import measure_fragmentation
 from cxlib.fragmentation.echoes import choose_findings
+from cxlib.fragmentation.findings import _large_enough
 from cxlib.grounds.cases import LOG_MIDDLE, _more_frequent_kind
 from cxlib.grounds.cells import BY_DESIGN
 from cxlib.grounds.expectation import tail_scale
@@ -185,6 +186,30 @@ def _waits_of(n, mean):
     pairs = before * (before[-1] - before) / before[-1]
     blocks = (n * (mean - mean.mean()), n, pairs, n, n * mean)
     return Series(np.zeros(1), nobody, nobody, *(x[None] for x in blocks), np.ones(1), np.ones(1))
+
+
+def test_going_back_of_a_group_is_a_liking_unless_hardly_anybody_else_does():
+    cases = {(0.069, 0.004): True, (0.365, 0.30): False, (0.42, 0.30): True, (0.052, 0.010): False}
+    table = pl.DataFrame(list(cases), schema=("observed", "expected"), orient="row").with_columns(
+        effect=pl.col("observed") - pl.col("expected"), family=pl.lit("share"), least=0.05,
+        ground=pl.lit("groups"), sends_back=True, affected=50.0,
+    )  # fmt: skip
+    ratings = pl.DataFrame({"rating_n": [0], "rating_sum": [0.0], "rating_sq": [0.0]})
+    part = SimpleNamespace(arrivals=ratings, settings=SimpleNamespace(customers=5_000))
+    assert table.select(_large_enough(part)).to_series().to_list() == list(cases.values())
+    elsewhere = table.with_columns(sends_back=False)
+    assert elsewhere.select(_large_enough(part)).to_series().all()
+
+
+def test_a_change_that_wears_off_a_little_goes_on():
+    """So far out a normal law finds that the stretch is likelier by a factor of ten thousand."""
+    n, noise = np.full(60, 30.0), Noise(np.ones(1), 0.15, 40)
+    spans = {}
+    for left in (0.42, 0.0):
+        mean = np.repeat([0.0, 1.2, 1.2 * left], [30, 24, 6])
+        found = clearest(_waits_of(n, mean), noise)
+        spans[left] = (int(found.start[0]), int(found.end[0]))
+    assert spans == {0.42: (30, 60), 0.0: (30, 54)}
 
 
 def test_missing_records_and_what_follows_from_them_are_one_finding():
