@@ -126,8 +126,12 @@ def _on_another_ground(row: Row, cause: Row) -> bool:
 
 def _is_wider(row: Row, cause: Row) -> bool:
     """Whether all changed as a clearer part did: it accounts for less than most of that, or the
-    rest changed at least half as much.
+    rest changed at least half as much. And whether one way has nearly all of a place's waits.
     """
+    if (row["unit"], cause["unit"]) == ("transition", "place"):
+        one_way = row["signal"] == cause["signal"] and _whole(row) != _place(row)
+        alike = _same_cut(row, cause) and row["group"] == cause["group"]
+        return one_way and alike and excess(row) >= _NEARLY_ALL * excess(cause)
     alike = row["ground"] == cause["ground"] == "past" and row["signal"] == cause["signal"]
     whole = _spot(row) == _spot(cause) and row["group"] is None and cause["group"] is not None
     part, rest = excess(cause), excess(row) - excess(cause)

@@ -175,7 +175,10 @@ def _order_times(part: Arrivals, rows: Rows, unit: Unit) -> Order:
     season = months[rows.block] if span.days >= 2 * 365 else none
     weekday = rows.block % 7 if block_days(span) == 1 else none
     strata = [rows.segment, season, weekday, rows.target]
-    columns = stack_columns(part, rows, at_most=_MOST_VALUES, everybody=True)
+    # who waits within a session, and who until the next, moves all ways of a group at once
+    mixed = unit == "place" and "bin" in rows.table.columns
+    most = 0 if mixed else _MOST_VALUES
+    columns = stack_columns(part, rows, at_most=most, everybody=True)
     of_unit = [columns.column[columns.value], rows.unit[columns.row], columns.value]
     within = [key[columns.row] for key in (*strata, *([rows.source] if unit == "place" else []))]
     return sort_rows(columns, of_unit, within, [rows.block[columns.row]])

@@ -146,6 +146,9 @@ def test_waits_of_all_ways_out_of_a_place_are_told_together():
     ways = ways.filter(pl.col("group").is_null())
     assert len(ways) == 3
     assert ways["q"].min() > Q_LIMIT, "no way alone"
+    # of a group it may be the share who come back in the next session only, on all ways at once
+    places = found.table.filter(unit="place", ground="past")
+    assert places["group"].is_null().all()
 
 
 def test_a_group_that_is_lost_is_named(found):
@@ -358,6 +361,9 @@ def test_waits_from_one_place_that_grew_together_are_one_finding():
     assert chosen["finding"].to_list() == [False, False, True]
     chosen = choose_findings(pl.DataFrame([rows[0], place], schema_overrides=schema))
     assert chosen["finding"].to_list() == [True, False]
+    nearly = place | {"n": 950, "effect": 3.4, "z": 9.5}
+    chosen = choose_findings(pl.DataFrame([rows[0], nearly], schema_overrides=schema))
+    assert chosen["finding"].to_list() == [True, False], "where nearly all go one way, it is that"
 
 
 def test_a_group_that_accounts_for_a_date_is_the_finding():
