@@ -9,6 +9,7 @@ import polars as pl
 
 from cxlib.errors import WorkspaceError
 from cxlib.fragmentation.sentences import Headline, headline, say_advice
+from cxlib.grounds import GROUNDS
 from cxlib.numbers import people, points, rating, share, signed
 from cxlib.publish.compare import change_interval
 
@@ -59,9 +60,9 @@ def first_thing(lines: Sequence[Mapping[str, Any]], details: FindingDetails) -> 
     order = [*listed, *(at for at in range(len(rows)) if at not in listed)]
     table = told.table[order]
     for line in lines[:1]:
-        kind = {"suspected": "suspected", "described": "described", "hypothesis": "described"}
-        named = line["ground"] if line["ground"] == "suspected" else line["status"]
-        return Headline(line["what"], kind.get(named, "finding"), table)  # type: ignore[arg-type]
+        found = line["finding"] is not None or line["ground"] in GROUNDS
+        told_of = line["ground"] if line["ground"] == "suspected" else "described"
+        return Headline(line["what"], "finding" if found else told_of, table)  # type: ignore[arg-type]
     return Headline(told.sentence, told.kind, table)
 
 
