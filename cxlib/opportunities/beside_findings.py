@@ -86,7 +86,6 @@ _MOVED = {how.to: name for name, how in MENDABLE.items()}
 _SUSPECTED = {
     "leave": (_MOVED["end"], "leave there"),
     "aside": (_MOVED["stage"], "go back or aside from there"),
-    "late": (SIGNAL_OF["wait"], "leave there, where the wait is long"),
     "unplanned": (_MOVED["end before"], "are lost instead of following the plan"),
 }
 """Signal of what `find_suspects` tells, and what they do, in words."""
@@ -125,8 +124,8 @@ def suspected(
                 **ends,
                 **gain,
                 gain_unit="conversions",
-                tier="conversions" if row["worth"] > 0 else "suspected",
-                worth=row["worth"] or row["likely"],
+                tier="conversions",
+                worth=row["worth"],
                 ground="suspected",
                 signal=signal,
                 how_to_test=TRY,

@@ -20,7 +20,7 @@ from cxlib.fragmentation.sentences import say_advice
 from cxlib.numbers import day, people, plural
 from cxlib.opportunities.priorities import say_gain
 from cxlib.publish import Snapshot
-from cxlib.publish.key_figures import actions_of, findings_of, first_thing, key_figures
+from cxlib.publish.key_figures import actions_of, findings_of, first_thing, key_figures, short_of
 from cxlib.signals import signal_named
 from cxlib.views.home.words import NUMBERS
 from cxlib.views.report import words
@@ -69,7 +69,12 @@ def _content(snapshot: Snapshot) -> dict[str, Any]:
         "sentence": said.removesuffix("."),
         "numbers": [(NUMBERS[name], told) for name, told in key_figures(snapshot).items()],
         "map": draw_map(result, moves, found, feeling),
-        "actions": [row | {"gained": _gained(row)} for row in actions[:FIRST_ACTIONS]],
+        "actions": [
+            row
+            | {"gained": _gained(row)}
+            | {"what": short_of(row) if row["what"] in said else row["what"]}
+            for row in actions[:FIRST_ACTIONS]
+        ],
         "found": [_finding(snapshot, details, row) for row in found[:MOST_FINDINGS]],
         "more": max(len(found) - MOST_FINDINGS, 0),
         "described": [] if found else described[:MOST_FINDINGS],
