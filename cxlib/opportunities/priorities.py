@@ -118,7 +118,7 @@ _COMPARE = (
 _GAINS = tuple(PARTS)
 """How the columns of what a line gains begin."""
 
-_KEEP = "Find out what was changed then, and keep it."
+KEEP = "Find out what was changed then, and keep it."
 _OF_GROUP = ("fewer of this group reach it than of the others", "described", TRY)
 _SAID = {
     "expansion": (
@@ -248,7 +248,7 @@ def list_priorities(
         line["effort"] = next((efforts[t] for t in ends["touchpoint"] if t in efforts), "unknown")
         if line["status"] == "mended":
             line |= {name: None for name in line if name.startswith(_GAINS)}
-            line["next_step"] = _KEEP
+            line["next_step"] = KEEP
 
     def place(line: dict[str, Any]) -> tuple[Any, ...]:
         tier = "mended" if line["status"] == "mended" else line["tier"]
