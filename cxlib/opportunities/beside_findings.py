@@ -214,7 +214,7 @@ def ratings(workspace: Workspace, where: Selection | None) -> list[dict[str, Any
             next(iter(ends.values())),
             signal=SIGNAL_OF["rating"],
             **ends,
-            **({"next_step": step, "ground": "timing"} if step else {}),
+            **({"next_step": step, "ground": "timing", "tier": "spared"} if step else {}),
         )
         for row, what, affected, ends, step in told
     ]
@@ -289,6 +289,7 @@ def deviations(workspace: Workspace, where: Selection | None) -> list[dict[str, 
             row["target"],
             signal=SIGNAL_OF["plan"],
             ground="lateness" if late else "described",
+            tier="spared" if late else "measured",
             next_step="Follow ten that came late: where did they wait, and who told them?"
             if late
             else "Say whether the plan still holds; if so, follow ten that were missing.",

@@ -30,8 +30,9 @@ from cxlib.store import Workspace
 from cxlib.store.selection import Selection
 
 TIERS = ("conversions", "spared", "measured", "largest", "hypothesis", "mended")
-"""What comes first: findings that likely gain conversions, and suspected losses, other findings,
-what is measured to lie apart, what is only the largest of its kind, hypotheses, what is mended."""
+"""What comes first: findings that likely gain conversions, and suspected losses; other findings,
+and ratings that surely fall with waiting; what is measured to lie apart; what is only the largest
+of its kind; hypotheses; what is mended."""
 
 
 @result
@@ -191,9 +192,10 @@ def list_priorities(
     What gains conversions comes first, findings and suspected losses, by what each likely gains at
     least: the lower end at one standard error (a quarter of it where more leave by whichever way
     they came, which is mostly so by nature);
-    then other findings, by the customers they affect at least (of waits by the days they lose,
-    where these are fewer); then ratings and plans that are measured to lie apart; then, where
-    nothing is found, what is largest of its kind; then hypotheses.
+    then other findings, and ratings that fall where customers wait for the goal or the plan is
+    late, by the customers they affect at least (of waits by the days they lose, where these are
+    fewer); then ratings and plans that are measured to lie apart; then, where nothing is found,
+    what is largest of its kind; then hypotheses.
     What is mended is last, and gains nothing any more.
 
     Parameters

@@ -435,3 +435,25 @@ def test_ping_pong_is_mended_at_the_touchpoint_or_the_channel_that_it_was_found_
         change = change_of_finding(moves, pong | {"observed": back / onward})
         assert change.near == near
         assert change.rate == pytest.approx((back - 0.05 * onward) / counts.sum())
+
+
+def test_who_rates_lower_for_waiting_stands_among_the_findings(broken, monkeypatch):
+    plant(monkeypatch, broken)  # none
+    line = beside_findings._describe(broken, "late", "n = 900", 300, None)
+    late = line | {"ground": "lateness", "tier": "spared"}
+    scale = {
+        "around_goal": "who answers before it rates lower", "around_customers": 200, "n": 900,
+        "response": 0.5,
+    }  # fmt: skip
+    found = SimpleNamespace(
+        scales=pl.DataFrame([scale]),
+        table=pl.DataFrame(
+            schema={"trusted": pl.Boolean, "verdict": pl.String, "group": pl.String}
+            | dict.fromkeys(("others", "mean", "n"), pl.Float64)
+        ),
+    )
+    monkeypatch.setattr(beside_findings, "measure_perception", lambda *_, **__: found)
+    monkeypatch.setattr(beside_findings, "deviations", lambda *_: [late, line | {"source": "ad"}])
+    table = list_priorities(broken).table.filter(pl.col("gain_unit").is_null())
+    assert table["ground"].to_list()[:2] == ["lateness", "timing"]
+    assert table["customers_affected"].to_list()[:3] == [300, 200, 300]
