@@ -119,7 +119,7 @@ def affected_text(row: Mapping[str, Any], *, k: int | None = None) -> str:
 
 
 def describe_findings(result: FindingDetails) -> str:
-    """Say in one sentence how many handoffs break, whom it touches, and which is the worst."""
+    """Say in one sentence how many handoffs break, whom it touches, and where most of them are."""
     found, segment = result.found, result.where.segment if result.where else None
     of_whom = f" for {spelled(segment[0])} {segment[1]}" if segment else ""
     if not result.tests:
@@ -134,7 +134,7 @@ def describe_findings(result: FindingDetails) -> str:
     worst = row["sentence"] or f"{handoff(row)}: {signal_name(row['signal'])}"
     one = len(found) == 1
     head = f"{plural(len(found), 'handoff')} {'breaks' if one else 'break'}{of_whom}{touched}"
-    return f"{head}: {worst}" if one else f"{head}; the worst: {worst}"
+    return f"{head}: {worst}" if one else f"{head}; most of them: {worst}"
 
 
 def handoff(row: Mapping[str, Any]) -> str:

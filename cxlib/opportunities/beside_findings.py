@@ -86,7 +86,6 @@ _MOVED = {how.to: name for name, how in MENDABLE.items()}
 _SUSPECTED = {
     "leave": (_MOVED["end"], "leave there"),
     "aside": (_MOVED["stage"], "go back or aside from there"),
-    "late": (SIGNAL_OF["wait"], "leave there, where the wait is long"),
     "unplanned": (_MOVED["end before"], "are lost instead of following the plan"),
 }
 """Signal of what `find_suspects` tells, and what they do, in words."""
@@ -125,8 +124,8 @@ def suspected(
                 **ends,
                 **gain,
                 gain_unit="conversions",
-                tier="conversions" if row["worth"] > 0 else "suspected",
-                worth=row["worth"] or row["likely"],
+                tier="conversions",
+                worth=row["worth"],
                 ground="suspected",
                 signal=signal,
                 how_to_test=TRY,
@@ -215,7 +214,7 @@ def ratings(workspace: Workspace, where: Selection | None) -> list[dict[str, Any
             next(iter(ends.values())),
             signal=SIGNAL_OF["rating"],
             **ends,
-            **({"next_step": step, "ground": "timing"} if step else {}),
+            **({"next_step": step, "ground": "timing", "tier": "spared"} if step else {}),
         )
         for row, what, affected, ends, step in told
     ]
@@ -290,6 +289,7 @@ def deviations(workspace: Workspace, where: Selection | None) -> list[dict[str, 
             row["target"],
             signal=SIGNAL_OF["plan"],
             ground="lateness" if late else "described",
+            tier="spared" if late else "measured",
             next_step="Follow ten that came late: where did they wait, and who told them?"
             if late
             else "Say whether the plan still holds; if so, follow ten that were missing.",

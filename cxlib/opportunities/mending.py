@@ -122,6 +122,12 @@ def change_of_finding(moves: Moves, row: Mapping[str, Any], *, mended: float = 1
     counts = chain.moves[0, rows]
     arrivals = max(float(counts.sum()), 1.0)
     now = float(counts[:, columns].sum()) / arrivals
+    if MENDABLE[signal].to == "source" and row["observed"] is not None:  # there, or near it
+        near = replace(whole, near=True)
+        by_channel = float(counts[:, sent_by_fault(chain, moves, near)[1]].sum()) / arrivals
+        went_on = 1 - float(counts[:, -1].sum()) / arrivals
+        if abs(by_channel - row["observed"] * went_on) < abs(now - row["observed"] * went_on):
+            whole, now = near, by_channel
     of_part = _of_part(moves, row)
     # the chain speaks of all journeys, also of those that could not be watched for the gap
     expected = visits(transition_shares(chain.moves[0]))[rows - 1].sum() * chain.journeys[0]

@@ -29,10 +29,10 @@ from cxlib.signals import SIGNALS, signal_named
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
 
-TIERS = ("conversions", "spared", "measured", "suspected", "largest", "hypothesis", "mended")
-"""What comes first: findings that likely gain conversions, and suspected losses,
-other findings, what is measured to lie apart, suspected losses within natural variety, what is only
-the largest of its kind, hypotheses, what is mended already."""
+TIERS = ("conversions", "spared", "measured", "largest", "hypothesis", "mended")
+"""What comes first: findings that likely gain conversions, and suspected losses; other findings,
+and ratings that surely fall with waiting; what is measured to lie apart; what is only the largest
+of its kind; hypotheses; what is mended."""
 
 
 @result
@@ -119,7 +119,7 @@ _COMPARE = (
 _GAINS = tuple(PARTS)
 """How the columns of what a line gains begin."""
 
-_KEEP = "Find out what was changed then, and keep it."
+KEEP = "Find out what was changed then, and keep it."
 _OF_GROUP = ("fewer of this group reach it than of the others", "described", TRY)
 _SAID = {
     "expansion": (
@@ -190,11 +190,12 @@ def list_priorities(
     """List what to do first.
 
     What gains conversions comes first, findings and suspected losses, by what each likely gains at
-    least: the lower end at one standard error (suspected where more leave by whichever way they
-    came, which may be by nature: at the limit of natural variety);
-    then other findings, by the customers they affect at least (of waits by the days they lose,
-    where these are fewer); then ratings and plans that are measured to lie apart; then what is lost
-    as naturally as not; then, where nothing is found, what is largest of its kind; then hypotheses.
+    least: the lower end at one standard error (a quarter of it where more leave by whichever way
+    they came, which is mostly so by nature);
+    then other findings, and ratings that fall where customers wait for the goal or the plan is
+    late, by the customers they affect at least (of waits by the days they lose, where these are
+    fewer); then ratings and plans that are measured to lie apart; then, where nothing is found,
+    what is largest of its kind; then hypotheses.
     What is mended is last, and gains nothing any more.
 
     Parameters
@@ -249,7 +250,7 @@ def list_priorities(
         line["effort"] = next((efforts[t] for t in ends["touchpoint"] if t in efforts), "unknown")
         if line["status"] == "mended":
             line |= {name: None for name in line if name.startswith(_GAINS)}
-            line["next_step"] = _KEEP
+            line["next_step"] = KEEP
 
     def place(line: dict[str, Any]) -> tuple[Any, ...]:
         tier = "mended" if line["status"] == "mended" else line["tier"]

@@ -37,26 +37,28 @@ _BEYOND = 0.00135
 differ by at least, or as many of Student's t where they are seen to differ more, for they are few.
 Of fifteen judged for both kinds of loss one lies so in one log of 25."""
 
+_BY_NATURE = 0.25
+"""What a loss by whichever way counts for when it is ranked: most of them are no fault."""
+
 _SUMS = ("affected", "gain", "likely", "low", "high", "worth")
 
 _RARE, _LESS = 0.02, 0.5
 """What is expected to go aside at least; and how much less likely the goal is there."""
 
-_MOST, _ONE_WAY, _TOO, _LONGER = 0.6, 0.85, 0.4, 4.0
+_MOST, _ONE_WAY, _TOO = 0.6, 0.85, 0.4
 """A way speaks for the touchpoint from such a part of its excess on; and is all there is from such
-a part of its contacts on. A planned handoff is at fault where to each who leaves so many go aside;
-a wait where it is so much longer than the others there."""
+a part of its contacts on. A planned handoff is at fault where to each who leaves so many go aside.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class _Contacts:
-    """Counts and seconds of moves ``[before, place, next]``, the goal and the end last in ``next``;
-    chances of the goal ``ahead``; and the moves that are a loss, by kind.
+    """Counts of moves ``[before, place, next]``, the goal and the end last in ``next``; chances of
+    the goal ``ahead``; and the moves that are a loss, by kind.
     """
 
     names: list[str]
     counts: Floats
-    seconds: Floats
     ahead: Floats
     losses: dict[str, Flags]
 
@@ -76,8 +78,8 @@ def find_suspects(moves: Moves, planned: Collection[tuple[str, str]] = ()) -> li
     Returns
     -------
     list of dict
-        ``source``, ``target`` (None: by all ways), ``kind`` (leave, aside; late: they leave in a
-        long wait; unplanned: instead of the planned handoff), ``n`` contacts, ``observed``,
+        ``source``, ``target`` (None: by all ways), ``kind`` (leave, aside; unplanned: instead
+        of the planned handoff), ``n`` contacts, ``observed``,
         ``expected``, ``affected``, and ``gain`` in conversions: ``likely`` at one standard error,
         ``low`` and ``high`` at the limits of natural variety; ``worth``: what it is ranked by;
         ``of_way``: it is of one way to the target; the first first.
@@ -106,11 +108,10 @@ def find_suspects(moves: Moves, planned: Collection[tuple[str, str]] = ()) -> li
 
 def _count(moves: Moves) -> _Contacts:
     size = len(moves.places)
-    counts, seconds = np.zeros((2, size + 1, size, size + 2))
+    counts = np.zeros((size + 1, size, size + 2))
     before, place, following = (moves.table[c].to_numpy() for c in ("before", "place", "next"))
     onto = np.where(following >= 0, following, size - 1 - following)
     np.add.at(counts, (before, place, onto), moves.table["n"].to_numpy())
-    np.add.at(seconds, (before, place, onto), moves.table["seconds"].to_numpy())
     shares = transition_shares(np.concatenate([np.zeros((1, size + 2)), counts.sum(0)]))[1:]
     left = np.eye(size) * (1 + 1e-9) - shares[:, :size]
     ahead = np.append(np.linalg.solve(left, shares[:, size]), [1.0, 0.0])
@@ -121,7 +122,7 @@ def _count(moves: Moves) -> _Contacts:
     aside[:, :size] = (back | less) & ~np.eye(size, dtype=bool)
     leave[:, -1] = True
     names = moves.places["touchpoint"].to_list()
-    return _Contacts(names, counts, seconds.sum(0), ahead, {"leave": leave, "aside": aside})
+    return _Contacts(names, counts, ahead, {"leave": leave, "aside": aside})
 
 
 def _speaking(
@@ -159,11 +160,14 @@ def _speaking(
         of_leaving = (usual, spread**2)
         if _judge(seen, "leave", here, np.append(arrived, False), of_leaving, limit) is None:
             return
-    target, kind = (targets[0], "unplanned") if targets else (_waited(seen, here, kind), kind)
-    late = "late" if target and not targets else kind
-    by_nature = {} if from_one or targets else {"low": 0.0, "worth": whole["low"]}
-    ends = {"source": name, "target": target, "of_way": False}
-    yield whole | ends | {"kind": late} | by_nature
+    ends = {"source": name, "target": targets[0] if targets else None, "of_way": False}
+    by_nature = {"low": 0.0, "worth": _BY_NATURE * whole["likely"]}
+    yield (
+        whole
+        | ends
+        | {"kind": "unplanned" if targets else kind}
+        | ({} if from_one or targets else by_nature)
+    )
 
 
 def _peers(moves: Moves, seen: _Contacts, here: int) -> Flags | None:
@@ -264,17 +268,3 @@ def _judge(
         "worth": gained["likely"],
         **gained,
     }
-
-
-def _waited(seen: _Contacts, here: int, kind: str) -> str | None:
-    """Touchpoint that most time is waited for, where that is much longer than for the others."""
-    counts = seen.counts[:, here].sum(0)
-    size = len(seen.names)
-    often = np.flatnonzero((counts[:size] >= LEAST_N) & (np.arange(size) != here))
-    if kind != "leave" or not len(often):
-        return None
-    longest = often[np.argmax(seen.seconds[here, often])]
-    rest = np.append(often[often != longest], size)  # the goal
-    usual = seen.seconds[here, rest].sum() / max(counts[rest].sum(), 1.0)
-    wait = seen.seconds[here, longest] / counts[longest]
-    return seen.names[longest] if wait > max(_LONGER * usual, 3_600) else None

@@ -84,6 +84,8 @@ class Change:
         the wait that is left, half of it where none is given.
     error
         Standard error of how far `rate` lies from what is observed; 0: it is given.
+    near
+        Of what sends back where they came from: to any touchpoint of its channel.
     """
 
     kind: Literal["mend", "halve_wait", "remove", "add", "move_traffic"]
@@ -92,6 +94,7 @@ class Change:
     signal: str = LEAVES
     rate: float | None = None
     error: float = 0.0
+    near: bool = False
 
     def __str__(self) -> str:
         pair = " → ".join(filter(None, (self.source, self.target)))
@@ -199,6 +202,7 @@ def _gains(moves: Moves, changes: Sequence[Change]) -> tuple[float, dict[str, An
     before: dict[str, Floats] = {}
     gain: dict[str, Floats] = {}
     model = dict.fromkeys(_UNITS, 0.0)
+    turned = 0.0  # conversions that others take the place of
     unsure = dict.fromkeys(_UNITS, 0.0)  # what no larger log would tell: on top of all errors
     for change in changes:
         chain = moves.first_order(*handoff_places(moves, change))
@@ -210,18 +214,23 @@ def _gains(moves: Moves, changes: Sequence[Change]) -> tuple[float, dict[str, An
                 unsure[name] += abs(float(stay[name][0] - end[name][0])) / 2
                 end[name] = (stay[name] + end[name]) / 2
         before = before or start
+        each = divide(before["value"], before["conversions"])
         for name in _UNITS:  # changes of different handoffs: gains add up
             gain[name] = gain.get(name, 0.0) + end[name] - start[name]
         if len(changes) == 1:
             model |= _model_error(chain, moves, change, start, end)
+        if change.kind in ("add", "move_traffic"):
+            ways, others = _ways_apart(moves, chain, change)
+            turned += others
+            worth = {"conversions": 1.0, "value": float(np.nan_to_num(each)[0])}
+            model |= {n: model[n] + (1.96 * ways * by) ** 2 for n, by in worth.items()}
         if change.kind == "halve_wait":
             kept, half = _kept_by_waiting_less(moves, change)
             gain["conversions"] = gain["conversions"] + kept
             unsure["conversions"] += half
-            each = divide(before["value"], before["conversions"])
             gain["value"] = gain["value"] + kept * each
             unsure["value"] += half * float(each[0])
-    coins = abs(float(gain["conversions"][0]))
+    coins = max(abs(float(gain["conversions"][0])), turned)
     model["conversions"] += 1.96**2 * coins
     model["value"] += 1.96**2 * coins * (moves.worth_sq or 0.0)
     found: dict[str, Any] = dict.fromkeys(_UNITS)
@@ -387,8 +396,8 @@ def sent_by_fault(chain: Chain, moves: Moves, change: Change) -> tuple[Ints, Int
     if to == "end":
         return rows, ended, None
     stage, channel = (moves.places[c].to_numpy() for c in ("stage_index", "channel"))
-    home = np.flatnonzero(np.isin(channel, channel[source]))  # back there, or near it
-    back = {"source": source if np.isin(target, home).any() else home, "target": target}
+    home = np.flatnonzero(np.isin(channel, channel[source])) if change.near else source
+    back = {"source": home, "target": target}
     columns = back[to] if to in back else np.flatnonzero(stage < stage[target].min())
     return rows, np.unique(chain.states[np.ix_(target, columns)]), None
 
@@ -462,22 +471,21 @@ def _model_error(
     if pairs is not None:
         before = _reached(pairs, transition_shares(pairs.moves))
         after = _reached(pairs, _apply(pairs, moves, change)[0])
-    ways = _ways_apart(moves, chain, change) if change.kind in ("add", "move_traffic") else 0.0
-    each = float(np.nan_to_num(divide(start["value"], start["conversions"]))[0])
     found = {}
-    for name, worth in (("conversions", 1.0), ("value", each)):
+    for name in ("conversions", "value"):
         off = max((abs(float(other[name][0] - end[name][0])) for other in shifted), default=0.0)
-        found[name] = (1.96 * off) ** 2 + (1.96 * ways * worth) ** 2
+        found[name] = (1.96 * off) ** 2
         if pairs is not None:
             apart = after[name][0] - before[name][0] - end[name][0] + start[name][0]
             found[name] += float(apart) ** 2
     return found
 
 
-def _ways_apart(moves: Moves, chain: Chain, change: Change) -> float:
+def _ways_apart(moves: Moves, chain: Chain, change: Change) -> tuple[float, float]:
     """Standard error of the conversions of those who are moved: of whom they will be like.
 
-    How those at a place go on differs by where they came from: these are another such kind.
+    How those at a place go on differs by where they came from: these are another such kind. Also
+    how many of them come to the goal as they are or after the change: by the coin, others do.
     """
     pooled = moves.first_order()
     shares = transition_shares(pooled.moves[0])
@@ -493,12 +501,14 @@ def _ways_apart(moves: Moves, chain: Chain, change: Change) -> float:
         n=pl.col("n").sum(), reach=(pl.col("n") * chance).sum() / pl.col("n").sum()
     )
     n, reach = (ways.filter(pl.col("n") >= LEAST_ALIKE)[c].to_numpy() for c in ("n", "reach"))
+    visited = visits(shares) * float(pooled.journeys[0]) * (change.rate or 0.0)
+    moved = float(visited[source].sum())
+    mean = float(np.average(reach, weights=n)) if len(n) else 0.0
+    turned = float(visited[source] @ ahead[source]) + moved * mean
     if len(n) < 2:
-        return 0.0
-    mean = float(np.average(reach, weights=n))
+        return 0.0, turned
     apart = float(np.var(reach, ddof=1) - (mean * (1 - mean) / n).mean())
-    moved = float(visits(shares)[source].sum() * pooled.journeys[0]) * (change.rate or 0.0)
-    return moved * float(np.sqrt(max(apart, 0.0)))
+    return moved * float(np.sqrt(max(apart, 0.0))), turned
 
 
 def _assumptions(changes: Sequence[Change], workspace: Workspace) -> tuple[str, ...]:

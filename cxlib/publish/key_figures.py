@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from cxlib.errors import WorkspaceError
-from cxlib.fragmentation.sentences import Headline, headline, say_advice
+from cxlib.fragmentation.sentences import Headline, headline, say_advice, say_subject
+from cxlib.grounds import GROUNDS
 from cxlib.numbers import people, points, rating, share, signed
 from cxlib.publish.compare import change_interval
+from cxlib.signals import signal_named
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
@@ -59,10 +61,20 @@ def first_thing(lines: Sequence[Mapping[str, Any]], details: FindingDetails) -> 
     order = [*listed, *(at for at in range(len(rows)) if at not in listed)]
     table = told.table[order]
     for line in lines[:1]:
-        kind = {"suspected": "suspected", "described": "described", "hypothesis": "described"}
-        named = line["ground"] if line["ground"] == "suspected" else line["status"]
-        return Headline(line["what"], kind.get(named, "finding"), table)  # type: ignore[arg-type]
+        found = line["finding"] is not None or line["ground"] in GROUNDS
+        told_of = line["ground"] if line["ground"] == "suspected" else "described"
+        return Headline(line["what"], "finding" if found else told_of, table)  # type: ignore[arg-type]
     return Headline(told.sentence, told.kind, table)
+
+
+def short_of(line: Mapping[str, Any]) -> str:
+    """Name a line that was said above already: what it is about, and what is wrong there."""
+    found = line["finding"]
+    if line["signal"] is None:
+        return str(line["what"])
+    ends = (line["source"], line["target"])
+    about = say_subject(found) if found else " → ".join(end for end in ends if end)
+    return f"{about}: {signal_named(line['signal']).title}"
 
 
 def is_mended(line: Mapping[str, Any]) -> bool:
@@ -82,7 +94,7 @@ def actions_of(snapshot: Snapshot, details: FindingDetails | None) -> list[dict[
         return said_lines(snapshot.table("priorities").table, details)
     return [
         {"finding": band, "what": band["sentence"], "status": None}
-        | {name: band[name] for name in ("owner", "customers_affected", "signal", "ground")}
+        | {name: band[name] for name in ("owner", "customers_affected", *_SAME)}
         | {"next_step": say_advice(band["signal"], band["owner"])}
         | dict.fromkeys(("gain", "gain_low", "gain_high", "gain_unit"))
         for band in _said_bands(details)

@@ -46,7 +46,7 @@ def finding(result, signal):
 
 def test_the_sentence_says_how_many_whom_and_the_worst(result):
     said = describe_findings(result)
-    assert said.startswith("4 handoffs break, affecting at least 210 customers; the worst: ")
+    assert said.startswith("4 handoffs break, affecting at least 210 customers; most of them: ")
     assert "product page → shop visit" in said
     one = results.details(results.ROWS[:1])
     assert describe_findings(one).startswith("1 handoff breaks, affecting at least 120 customers: ")

@@ -22,7 +22,7 @@ from cxlib.opportunities.issues import as_issues
 from cxlib.opportunities.mending import change_of_finding
 from cxlib.opportunities.moves import read_moves
 from cxlib.opportunities.priorities import Priorities, list_priorities, say_gain
-from cxlib.opportunities.what_if import Change, estimate_what_if
+from cxlib.opportunities.what_if import Change, estimate_what_if, handoff_places, sent_by_fault
 from cxlib.store.selection import Selection
 
 COLUMNS = {
@@ -419,3 +419,41 @@ def test_a_status_that_cannot_be_told_says_so(broken, monkeypatch):
     monkeypatch.setattr(priorities, "watch_findings", lambda *_, **__: watched)
     monkeypatch.setattr(type(broken), "keep", lambda self, name, file, make: make())
     assert list_priorities(broken).table["status"][0] == "too few to tell"
+
+
+def test_ping_pong_is_mended_at_the_touchpoint_or_the_channel_that_it_was_found_of(broken):
+    moves = read_moves(broken)
+    pong = {"source": "page", "target": "basket", "signal": "ping_pong", "ground": "like"}
+    pong |= {"effect_unit": "share of those who went on", "n": 900, "effect": 0.05}
+    pong |= {"low": 0.04, "high": 0.06}
+    whole = Change(kind="mend", source="page", target="basket", signal="ping_pong", rate=1.0)
+    chain = moves.first_order(*handoff_places(moves, whole))
+    for near in (False, True):
+        rows, columns, _ = sent_by_fault(chain, moves, replace(whole, near=near))
+        counts = chain.moves[0, rows]
+        back, onward = counts[:, columns].sum(), counts[:, :-1].sum()
+        change = change_of_finding(moves, pong | {"observed": back / onward})
+        assert change.near == near
+        assert change.rate == pytest.approx((back - 0.05 * onward) / counts.sum())
+
+
+def test_who_rates_lower_for_waiting_stands_among_the_findings(broken, monkeypatch):
+    plant(monkeypatch, broken)  # none
+    line = beside_findings._describe(broken, "late", "n = 900", 300, None)
+    late = line | {"ground": "lateness", "tier": "spared"}
+    scale = {
+        "around_goal": "who answers before it rates lower", "around_customers": 200, "n": 900,
+        "response": 0.5,
+    }  # fmt: skip
+    found = SimpleNamespace(
+        scales=pl.DataFrame([scale]),
+        table=pl.DataFrame(
+            schema={"trusted": pl.Boolean, "verdict": pl.String, "group": pl.String}
+            | dict.fromkeys(("others", "mean", "n"), pl.Float64)
+        ),
+    )
+    monkeypatch.setattr(beside_findings, "measure_perception", lambda *_, **__: found)
+    monkeypatch.setattr(beside_findings, "deviations", lambda *_: [late, line | {"source": "ad"}])
+    table = list_priorities(broken).table.filter(pl.col("gain_unit").is_null())
+    assert table["ground"].to_list()[:2] == ["lateness", "timing"]
+    assert table["customers_affected"].to_list()[:3] == [300, 200, 300]

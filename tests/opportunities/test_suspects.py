@@ -123,7 +123,7 @@ def test_where_more_leave_by_whichever_way_they_came_that_may_be_by_nature():
     by_all = next(row for row in find_suspects(hub(ways)) if "list" in (row["source"]))
     assert (by_all["target"], by_all["of_way"]) == (None, False)
     assert by_all["low"] == 0 < by_all["gain"]
-    assert by_all["worth"] < by_all["likely"]
+    assert by_all["worth"] == by_all["likely"] / 4
     # of one way among several it is a loss of that way
     ways = [0.1, 0.1, 0.7, 0.1, 0.1, 0.1]
     by_one = next(row for row in find_suspects(hub(ways)) if row["target"] == "list")

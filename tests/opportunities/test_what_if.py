@@ -179,6 +179,19 @@ def test_traffic_moves_to_touchpoints_and_channels(small):
         assert two != pytest.approx(0)
 
 
+def test_others_convert_where_traffic_moves_even_if_as_many_do(tmp_path):
+    """By the coin: of those moved some would have converted, and others do now."""
+    rows, *_ = walk(world(2), 2_500, 2, fault=0.0)
+    rule = journey_map(lost=(), until=START + timedelta(days=270))
+    workspace = make_workspace(tmp_path / "ws", as_log(rows), rule=rule)
+    change = Change(kind="move_traffic", source="page", target="visit", rate=0.3)
+    gain = estimate_what_if(workspace, [change]).conversions
+    moves = read_moves(workspace)
+    came = moves.table.filter(place=int(moves.at("page")[0]))["n"].sum()
+    # of those moved at least a tenth come to the goal in either world, independently
+    assert gain["high"] - gain["low"] > 2 * 1.96 * (2 * 0.1 * 0.3 * came) ** 0.5
+
+
 def test_what_cannot_be_asked_says_why(small, tmp_path):
     log, workspace = small
     with pytest.raises(InputError, match="name a change"):

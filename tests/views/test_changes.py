@@ -11,10 +11,10 @@ import pytest
 
 from cxlib.datasets import sample_paths
 from cxlib.durable import seal
-from cxlib.fragmentation.sentences import headline
 from cxlib.ingest import read_customers, read_events
 from cxlib.journey_map import read_journey_map
 from cxlib.publish import Snapshot, publish
+from cxlib.publish.key_figures import actions_of, first_thing
 from cxlib.store import build_workspace
 from cxlib.views.fragmentation.view import Fragmentation
 from cxlib.views.home.brief import write_home, write_index
@@ -124,8 +124,10 @@ def test_the_first_snapshot_says_that_it_is_the_first(snapshot, tmp_path: Path):
 def test_the_home_page_is_a_brief_with_the_change_of_each_number(snapshot):
     page = write_home(snapshot).split("</style>")[1]
     said = text(page)
-    sentence = headline(snapshot.findings()).sentence
-    assert sentence[0].upper() + sentence[1:] in said
+    details = snapshot.findings()
+    first = first_thing(actions_of(snapshot, details), details)
+    assert first.sentence[0].upper() + first.sentence[1:] in said
+    assert "nothing stands out" in said, "what is described only is said to be no finding"
     assert "of journeys reach the goal" in said
     assert " since 1 Jan 2025" in said
     assert "unchanged since" in said, "no change of nought with an interval"

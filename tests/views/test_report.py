@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import cxlib as cx
 from cxlib.cli import app
 from cxlib.numbers import sentence_case
+from cxlib.opportunities.priorities import KEEP
 from cxlib.publish import Snapshot
 from cxlib.views.report.content import MOST_FINDINGS, write_report
 from cxlib.views.report.drawing import MOST_PLACES, draw_map
@@ -113,6 +114,10 @@ def test_the_map_draws_what_carries_most_contacts_and_says_what_is_left_out(shop
     assert len(drawn["circles"]) <= MOST_PLACES
     left = len(many) - len(drawn["circles"])
     assert drawn["rest"].startswith(f"; and {left} rarer touchpoints, with ")
+    # as large on paper as its width and its height allow
+    assert drawn["unit"] == max(drawn["width"] / 680, drawn["height"] / 484)
+    tall = draw_map(replace(result, table=many.with_columns(stage=pl.lit("only"))), None, [])
+    assert tall["unit"] == tall["height"] / 484 > tall["width"] / 680
     kept = {"".join(c["label"]) for c in drawn["circles"]}
     contacts = many.sort("contacts", descending=True)
     assert contacts["touchpoint"][0] in kept
@@ -165,6 +170,20 @@ def test_findings_are_said_ranked_and_drawn_but_for_echoes(shop, page, tmp_path,
     assert len(places) > 1
     assert echo in details.bands["sentence"].to_list()
     assert echo not in text
+
+
+def test_what_is_mended_has_a_page_only_where_nothing_else_is_found(shop, tmp_path, monkeypatch):
+    bands = figure_findings.details().bands.with_columns(PLACES)
+    said = bands["sentence"].drop_nulls().to_list()
+    for over in ([True] + [False] * (len(bands) - 1), [True] * len(bands)):
+        until = pl.when(pl.Series(over)).then(pl.date(2026, 8, 1)).alias("affected_until")
+        details = figure_findings.details(bands=bands.with_columns(until))
+        monkeypatch.setattr(Snapshot, "findings", lambda *_, told=details, **__: told)
+        write_report(Snapshot.newest(shop.path), tmp_path / "mended.html")
+        page = (tmp_path / "mended.html").read_text("utf-8")
+        pages = " ".join(" ".join(read(page).text).replace("\N{NO-BREAK SPACE}", " ").split())
+        assert (f"1. {sentence_case(said[0])}." in pages) == all(over)
+        assert (KEEP in pages) == all(over)
 
 
 @pytest.mark.parametrize(

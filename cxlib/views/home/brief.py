@@ -12,7 +12,6 @@ import polars as pl
 from cxlib.errors import CxError
 from cxlib.figures.touchpoints import describe_touchpoints
 from cxlib.fragmentation.details import FindingDetails
-from cxlib.fragmentation.sentences import say_subject
 from cxlib.numbers import day
 from cxlib.opportunities.priorities import say_gain
 from cxlib.publish import Snapshot
@@ -23,8 +22,8 @@ from cxlib.publish.key_figures import (
     is_mended,
     key_changes,
     key_figures,
+    short_of,
 )
-from cxlib.signals import signal_named
 from cxlib.views import entry
 from cxlib.views.shared import words as shared
 from cxlib.views.shared.changes import changes_since, earlier_snapshots
@@ -40,7 +39,6 @@ _LEADS_TO: Mapping[str, tuple[str, Mapping[str, str]]] = {
 }
 """The view, and what is chosen there, that each of the four numbers leads into."""
 _TELLING = ("new", "growing", "mended")
-_ENDS = ("source", "target")
 
 
 def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) -> str:
@@ -117,8 +115,7 @@ def _finding(
 ) -> dict[str, Any]:
     found, said = row["finding"], row["what"]
     if above.startswith(said):  # the sentence above the list is not said again
-        of = say_subject(found) if found else " → ".join(filter(None, map(row.get, _ENDS)))
-        said = f"{of}: {signal_named(row['signal']).title}"
+        said = short_of(row)
     return {
         **row,
         "sentence": said,

@@ -18,9 +18,9 @@ from cxlib.fragmentation.details import KEYS
 from cxlib.fragmentation.findings import Q_LIMIT
 from cxlib.fragmentation.sentences import say_advice
 from cxlib.numbers import day, people, plural
-from cxlib.opportunities.priorities import say_gain
+from cxlib.opportunities.priorities import KEEP, say_gain
 from cxlib.publish import Snapshot
-from cxlib.publish.key_figures import actions_of, findings_of, first_thing, key_figures
+from cxlib.publish.key_figures import actions_of, findings_of, first_thing, key_figures, short_of
 from cxlib.signals import signal_named
 from cxlib.views.home.words import NUMBERS
 from cxlib.views.report import words
@@ -69,7 +69,12 @@ def _content(snapshot: Snapshot) -> dict[str, Any]:
         "sentence": said.removesuffix("."),
         "numbers": [(NUMBERS[name], told) for name, told in key_figures(snapshot).items()],
         "map": draw_map(result, moves, found, feeling),
-        "actions": [row | {"gained": _gained(row)} for row in actions[:FIRST_ACTIONS]],
+        "actions": [
+            row
+            | {"gained": _gained(row)}
+            | {"what": short_of(row) if row["what"] in said else row["what"]}
+            for row in actions[:FIRST_ACTIONS]
+        ],
         "found": [_finding(snapshot, details, row) for row in found[:MOST_FINDINGS]],
         "more": max(len(found) - MOST_FINDINGS, 0),
         "described": [] if found else described[:MOST_FINDINGS],
@@ -82,11 +87,14 @@ def _gained(action: Row) -> str | None:
 
 
 def _ranked(details: FindingDetails, actions: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Findings that may be said and are no echo of another, in the order of what to do."""
+    """Findings that may be said and are no echo of another, in the order of what to do; what is
+    mended already only where nothing else is found.
+    """
     echoes = set(details.found.drop_nulls("echo_of").select(KEYS).rows())
     listed = [action["finding"] for action in actions if action["finding"] is not None]
     listed += [row for row in details.bands.to_dicts() if row["sentence"] and row not in listed]
     kept = [row for row in listed if tuple(row[key] for key in KEYS) not in echoes]
+    kept = [row for row in kept if row["affected_until"] is None] or kept
     return [
         row | {"unit": row["effect_unit"], "of": row["unit"], "rank": rank}
         for rank, row in enumerate(kept, 1)
@@ -129,7 +137,7 @@ def _finding(snapshot: Snapshot, details: Any, row: Row) -> dict[str, Any]:
             write=lambda value: figure_text(row, value),
         ),
         "whom": list(_for_whom(snapshot, row)) if judged else [],
-        "todo": say_advice(row["signal"], row["owner"]),
+        "todo": KEEP if row["affected_until"] else say_advice(row["signal"], row["owner"]),
     }
 
 

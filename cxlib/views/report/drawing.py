@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 GUTTER = 104
 MOST_PLACES, MOST_MOVES = 24, 30
 _SMALLEST = 5.0
+_PAPER = (680, 484)
+"""Pixels that the map may take on paper, across and down: one of its own is ``unit`` of these."""
 Row = Mapping[str, Any]
 Ends = tuple[Place, Place | None]
 Ranks = Mapping[Ends, int]
@@ -59,9 +61,11 @@ def draw_map(
     part = sum(r["contacts"] or 0 for r in rarer) / max(sum(r["contacts"] or 0 for r in rows), 1)
     customers = dict(result.by_stage.select("stage", "customers").iter_rows())
     rated = [] if feeling is None else feeling.table.filter(scale=most_used(feeling)).to_dicts()
+    width = GUTTER + COLUMN_PX * len(layout.stages)
     return {
-        "width": GUTTER + COLUMN_PX * len(layout.stages),
+        "width": width,
         "height": layout.height,
+        "unit": max(width / _PAPER[0], layout.height / _PAPER[1]),
         "gutter": GUTTER,
         "column": COLUMN_PX,
         "stages": [(stage, people(customers.get(stage))) for stage in layout.stages],
