@@ -205,10 +205,9 @@ class JourneyMap(View):
             details = self.ask("findings", segment=segment)
         except WorkspaceError:
             return None
-        try:
-            backlog = self.ask("table", measure="priorities", segment=segment)
-        except WorkspaceError:
+        if "priorities" not in self.answers.manifest.get("measures", ()):
             return headline(details)
+        backlog = self.ask("table", measure="priorities", segment=segment)
         return first_thing(said_lines(backlog.table, details), details)
 
     @property
