@@ -232,7 +232,7 @@ def _joins(entry: Entry) -> tuple[Join, ...]:
         return pairs or keys.fail(missing)
 
     tables = [entry] if entry.is_mapping() else entry.items()
-    return tuple(_record(Join, table, by=by) for table in tables)
+    return tuple(_record(Join, table, by=by, where=_text_by_name) for table in tables)
 
 
 def _unpivot(entry: Entry) -> Unpivot:

@@ -62,11 +62,13 @@ STEP, STEP_AT, STEP_ORDER = "(step)", "(step time)", "(step order)"  # columns t
 @dataclass(frozen=True, slots=True)
 class Join:
     """A table of attributes, one row for each value of its key: the name of its file (``*`` stands
-    for anything), and its column by the column of the log that holds the same values.
+    for anything), and its column by the column of the log that holds the same values; `where`: what
+    columns of its rows must hold, such as the language.
     """
 
     table: str
     by: Mapping[str, str]
+    where: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,10 +27,13 @@ _DAMAGED = {
 
 _PLACEHOLDER = (
     r"^(?:\(?(?:null|none|nil|nan|undefined|unknown|not set|not provided|other|empty|missing)\)?"
-    r"|false|anonymous|anonym|guest|#?n/a|<na>|#value!|-{1,3}|\?+|blank|no id|unbekannt|inconnu"
-    r"|desconocido|sconosciuto|onbekend|oculto|hidden|withheld|restricted|unterdrückt|masqué|verborgen|00000000-0000-0000-0000-000000000000)$"
+    r"|false|anonymous|anonym|guest|#?n/a|<na>|#value!|-{1,3}|\?+|blank|no id"
+    r"|unbekannt|inconnu|anonyme|anónimo|brak|keine?|aucun"
+    r"|desconocido|sconosciuto|onbekend|oculto|hidden|withheld|restricted|unterdrückt|masqué"
+    r"|verborgen|00000000-0000-0000-0000-000000000000)$"
 )
-_ZEROS = r"^(?:0+|-1|9{5,}|1234567890?|[0-]{8,})$"  # none, where they have many times an id's rows
+_ZEROS = r"^(?:(?:[a-z]{1,4}[-_ ]?)?0+|-1|9{5,}|1234567890?|[0-]{8,})$"
+"""Placeholders where they have many times an id's rows."""
 
 
 def reads_like_none(name: str, rows: str) -> pl.Expr:
@@ -62,6 +65,14 @@ def tidied(values: pl.Series) -> pl.Series:
     odd = pl.col("x").str.contains(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").any()
     is_plain, is_odd = frame.select(plain.alias("a"), odd.alias("b")).row(0)
     return frame.select(text_of("x") if is_plain and not is_odd else tidy("x")).to_series()
+
+
+def plain_digits(values: pl.Series) -> pl.Series:
+    """Return texts with the digits and marks of Arabic, Persian and Indian numbers as ASCII."""
+    if not values.str.contains(r"[\p{Nd}&&[^0-9]]").any():
+        return values
+    others = {chr(start + i): str(i) for start in (0x660, 0x6F0, 0x966, 0xFF10) for i in range(10)}
+    return values.str.replace_many({**others, "٫": ".", "٬": ","})
 
 
 def read_ids(
@@ -110,7 +121,7 @@ def read_numbers(
     """
     if raw.dtype.is_numeric():
         return _finite(raw.cast(pl.Float64))
-    text = tidied(raw)
+    text = plain_digits(tidied(raw))
     plain = text.cast(pl.Float64, strict=False)
     if not text.str.contains(r"[^\d-]").any():
         return plain

@@ -16,6 +16,7 @@ from cxlib.ingest.cells import reads_like_none
 from cxlib.ingest.columns import KEY
 from cxlib.ingest.evidence import SETTLED, rank_labels, share_of_main
 from cxlib.ingest.instants import read_instants
+from cxlib.ingest.nobody import CALLED_TESTS
 from cxlib.ingest.report import FileReport, OutsideHours
 from cxlib.journey_map import JourneyMap
 from cxlib.map_model import format_duration
@@ -27,7 +28,6 @@ OFTEN = 0.3  # share of ties, of times at midnight from which on to ask
 JUMP = 0.03  # least change of the share of rows set aside between files or days that is told
 WORTH_A_LOOK = 0.05  # share of contacts outside the opening hours above which to ask
 FEW = 3  # so many rows at an end may stand apart, or a two-hundredth of them where that is more
-_TESTS = r"(?i)(?:^|[^\pL])(?:test|testing|tester|testuser|testkunde|dummy|qa)(?:[^\pL]|$)"
 LEAST = timedelta(days=1)  # shorter distances at an end are not told of
 
 
@@ -158,7 +158,7 @@ def _odd_ids(seen: Seen) -> Iterator[str]:
     is_phone = name.str.contains(r"^(?:sip:)?[+(]?\d[\d ()/.-]*(?:@.*)?$")
     are_phones = seen.customers.select((is_phone & (digits >= 9)).mean() > 0.6).item()
     extension = r"^(?:sip:)?\d{2,5}(?:@.*)?$"
-    kinds = {"are called tests": _TESTS}
+    kinds = {"are called tests or robots": CALLED_TESTS}
     kinds |= {"are extensions, where others are whole numbers": extension} if are_phones else {}
     for what, pattern in kinds.items():
         found = seen.customers.filter(name.str.contains(pattern)).sort("contacts", "customer")

@@ -139,6 +139,11 @@ class Column:
         """Share of the rows, among those filled, in which the value has a letter in it."""
         return self._weigh(r"\pL")
 
+    @property
+    def is_nameless(self) -> bool:
+        """Whether the file has no header, so that the name says nothing."""
+        return re.fullmatch(r"column \d+", self.name) is not None
+
     def says(self, key: str) -> bool:
         """Whether a word of an entry of the vocabulary stands in its name."""
         return not words(key).isdisjoint(self.words)

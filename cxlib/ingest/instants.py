@@ -14,7 +14,7 @@ import polars as pl
 
 from cxlib.errors import InputError
 from cxlib.ingest import clocks
-from cxlib.ingest.cells import tidied
+from cxlib.ingest.cells import plain_digits, tidied
 
 _NAIVE_FORMATS = tuple(
     f"%Y-%m-%d{mark}{clock}" for clock in ("%H:%M:%S%.f", "%H:%M") for mark in "T "
@@ -188,7 +188,7 @@ class _Column:
         self.read_usual()
         if not len(self.left()):
             return
-        self.text = tidied(self.text)
+        self.text = plain_digits(tidied(self.text))
         at = self.left(clocks.is_number(self.text))
         if 2 * len(at) >= len(self.text) - self.text.null_count():
             found, how = clocks.read_numbers(self.text.gather(at))
@@ -242,7 +242,7 @@ class _Column:
         elif len(at):
             if "%Z" not in one:
                 self.parse(one)
-            self.text = tidied(self.text)
+            self.text = plain_digits(tidied(self.text))
             writings = [clocks.from_pattern(one)]
             # A spreadsheet leaves the time of day out at midnight; a date pattern may meet one.
             date = re.match(r".*%[-_]?[YydmbBjeF](?=[^%]*(?:%[-_]?[HIkl]|$))", one)

@@ -28,6 +28,7 @@ from cxlib.ingest.shapes import unpivot_rows
 from cxlib.map_model import FILE, STEP, STEP_AT, STEP_ORDER
 
 ROWS = 1_000_000  # most rows that are looked at: of a longer log every second, third … of all
+MOST_OBJECTS, MOST_KEYS = 200_000, 60  # JSON texts of a column, and keys in them, that are opened
 COMPLETE = "^(?i:complete)$"
 
 
@@ -35,8 +36,32 @@ def _lists_of_objects(rows: pl.DataFrame) -> list[str]:
     return [c for c in rows.columns if rows[c].drop_nulls().head(50).str.starts_with("[{").any()]
 
 
+def _open_objects(rows: pl.DataFrame) -> pl.DataFrame:
+    """Give what stands in JSON objects columns of its own: ``properties.plan``."""
+    for column in rows.columns:
+        some = rows[column].drop_nulls().head(50)
+        if not len(some) or not some.str.contains(r'^\{\s*"').all():
+            continue
+        texts = rows[column].drop_nulls().unique()
+        told = [
+            found for text in texts.head(MOST_OBJECTS) if isinstance(found := parsed(text), dict)
+        ]
+        if len(told) < len(texts):
+            continue
+        cells = [{f"{column}.{k}": v for k, v in flat_row(found).items()} for found in told]
+        names = dict.fromkeys(k for row in cells for k in row if k not in rows.columns)
+        if 0 < len(names) <= MOST_KEYS:
+            opened = pl.DataFrame(cells, schema=dict.fromkeys(names, pl.String))
+            opened = opened.with_columns(text_of(pl.all()), texts)
+            rows = rows.join(opened, on=column, how="left", maintain_order="left").drop(column)
+    return rows
+
+
 def open_single_lists(rows: pl.DataFrame) -> pl.DataFrame:
-    """Give what stands in lists of one object at most columns of its own: ``contacts.0.id``."""
+    """Give what stands in JSON objects, and in lists of one of them at most, columns of its own:
+    ``contacts.0.id``.
+    """
+    rows = _open_objects(rows)
     for column in _lists_of_objects(rows):
         lists = map(parsed, rows[column].drop_nulls().unique())
         keys: dict[str, None] = {}
@@ -121,7 +146,7 @@ class Looked:
     @property
     def is_by_basket(self) -> bool:
         """Whether a contact is all lines of a basket, and nothing else says what it is."""
-        return self.shape.one_per is not None
+        return self.shape.one_per is not None and not self.shape.names_basket
 
 
 def look_at(related: Related, looked: str) -> Looked:
@@ -208,7 +233,8 @@ def _shaped(rows: pl.DataFrame, shape: Shape) -> tuple[pl.DataFrame, dict[str, G
     settled = {}
     if shape.one_per is not None:
         rows = rows.unique(shape.one_per, keep="first", maintain_order=True)
-        settled["touchpoint"] = Guess(shape.one_per, "each value is one contact")
+        if not shape.names_basket:
+            settled["touchpoint"] = Guess(shape.one_per, "each value is one contact")
     if shape.unpivot is not None:
         rows = unpivot_rows(rows.lazy().with_row_index(LINE), shape.unpivot).collect()
         at = shape.unpivot.numbered or STEP_AT
@@ -273,7 +299,7 @@ def _contacts(
         named["errand"] = pl.col(LINE) // max(len(shape.unpivot.times or shape.unpivot.flags), 1)
     contacts = rows.select(occurred_at=times, **named)
     contacts = contacts.drop_nulls(["customer", "occurred_at", "touchpoint"])
-    if shape.one_per is not None:
+    if shape.one_per is not None and not shape.names_basket:
         contacts = contacts.with_columns(touchpoint=pl.lit("purchase"))
     names = [contacts[c] for c in ("touchpoint", "stage", "channel") if c in contacts.columns]
     twins = sum(s.drop_nulls().n_unique() - len(outcomes.usual_spelling(s)) for s in names)

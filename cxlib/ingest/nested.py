@@ -42,7 +42,9 @@ def read_json(source: Source, text: Text, reading: Reading) -> RawTable:
         else:
             numbered, aside = _by_line(filled, reading.records, is_whole=not text.bad_bytes)
         if not numbered:
-            raise InputError(f"{source}: {_NONE}")
+            is_cut = first.startswith("[") and len(text.data) > 2
+            why = "the JSON breaks off or is damaged; fetch the file again" if is_cut else _NONE
+            raise InputError(f"{source}: {why}")
         keys = dict.fromkeys(key for _, row in numbered for key in row)
         frame = pl.DataFrame([row for _, row in numbered], schema=dict.fromkeys(keys, pl.String))
         if document is None and reading.records is None:

@@ -15,6 +15,11 @@ from cxlib.ingest.shapes import is_true
 
 _HALF = 0.5  # of the rows at most: what most of a log is is no exception
 _ALL = 0.8  # share of an exception's rows that are of customers with no other rows
+CALLED_TESTS = (
+    r"(?i)(?:^|[^\pL])(?:test|testing|tester|testuser|testkunde|prueba|essai|proef|dummy|qa|seed"
+    r"|bot|googlebot|nagios|monitoring|mailer-daemon|no-?reply)(?:[^\pL]|$)"
+)
+"""Ids and names of tests and robots."""
 _DOMAIN = r"@([\w-]+(?:\.[\w-]+)+)>?$"
 
 
@@ -47,6 +52,14 @@ def find_nobodies(
                 pattern = f"^(?i:{'|'.join(map(_escaped, sorted(values)))})$"
                 why = f"{column.name} says {' or '.join(map(repr, sorted(values)))}"
                 yield Nobody({column.name: pattern}, count, f"{why}: tests, robots or own people")
+    left = rows
+    people = (c for c in columns.values() if c.says("person") or c.says("names"))
+    for column in (c for c in people if c.kind == "text"):
+        is_one = pl.col(column.name).str.contains(CALLED_TESTS).fill_null(False)
+        rest = left.select(column.name).filter(~is_one).height
+        if 0 < (count := left.height - rest) < 0.2 * column.filled:
+            left = left.filter(~is_one)
+            yield Nobody({column.name: CALLED_TESTS}, count, "they are called tests or robots")
     yield from _own_people(rows, columns, customer)
 
 

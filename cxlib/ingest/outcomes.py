@@ -152,7 +152,8 @@ def guess_goal(places: pl.DataFrame, *, of_cases: bool = False) -> tuple[list[st
     for row in places.iter_rows(named=True):
         spoken = set(words_of(row["touchpoint"]))
         said = [s for s, good in groups("good").items() for _ in spoken & set(good)]
-        if spoken & words("bad") or not said:
+        bad = words("bad") - (words("troubles") if spoken & words("mended") else set())
+        if spoken & bad or not said:
             continue
         if row["is_first"] > _MOSTLY_FIRST and row["alone"] < 0.9:
             too_early.append(f"{row['touchpoint']!r} is mostly a first contact")

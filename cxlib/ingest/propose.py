@@ -31,7 +31,7 @@ from cxlib.ingest.recipes import Head, Related, relate_tables
 from cxlib.ingest.report import IngestReport
 from cxlib.ingest.roles import guess_customer, named_role, rank_times, rates
 from cxlib.ingest.sources import Paths, Source, find_sources, read_bytes
-from cxlib.ingest.tables import main_sheet, read_table, with_named
+from cxlib.ingest.tables import main_sheets, read_table, with_named
 from cxlib.ingest.text import read_text
 from cxlib.journey_map import parse_journey_map
 from cxlib.map_model import STEP, STEP_AT, STEP_ORDER, Join, Reading, format_duration
@@ -53,14 +53,15 @@ def propose_map(
     """Propose a journey map for a log, each guess marked ``# guess: why``, and check it."""
     heads: list[Head] = []
     tables: dict[Source, RawTable] = {}
-    read, records, sheet = 0, "", None
+    read, records = 0, ""
+    sheets: tuple[str, ...] = ()
     header: tuple[str, ...] = ()
     sources = find_sources(paths)
     apart = {s: names for s in sources if len(sources) > 1 and (names := _names_apart(s, encoding))}
     names = next(iter(apart.values()), ())
     for source in sources:
-        sheet = main_sheet(source) if source.format == "workbook" else sheet
-        reading = Reading(separator, encoding, sheet=(sheet,) if sheet else ())
+        sheets = main_sheets(source) if source.format == "workbook" else sheets
+        reading = Reading(separator, encoding, sheet=sheets)
         if source in apart:
             continue
         table = read_table(source, reading)
@@ -88,7 +89,7 @@ def propose_map(
         "version: 1",
         f"name: {_flow(log.related.name.split('.')[0].replace('_', ' '))}",
         *([_line("reading", {"records": records}, "the list with the times")] if records else []),
-        *([_line("reading", {"sheet": sheet}, "all others are small")] if sheet else []),
+        *([_line("reading", {"sheet": list(sheets)}, "others are small")] if sheets else []),
         *([_line("reading", {"header": list(header)}, "a file of one line")] if header else []),
         *_recipe_lines(log),
         *_column_lines(log),
@@ -178,10 +179,13 @@ def _same_people(related: Related, customer: str, columns: Mapping[str, Column])
 
 
 def _joins(joins: Iterable[Join]) -> list[dict[str, Any]]:
-    pairs = [(join.table, *next(iter(join.by.items()))) for join in joins]
-    return [
-        {"table": t, "by": ours if ours == theirs else {ours: theirs}} for t, ours, theirs in pairs
-    ]
+    written = []
+    for join in joins:
+        ours, *more = join.by
+        by = ours if not more and join.by[ours] == ours else dict(join.by)
+        told = {"table": join.table, "by": by, "where": dict(join.where)}
+        written.append({key: value for key, value in told.items() if value})
+    return written
 
 
 def _column_lines(log: Looked) -> Iterator[str]:
@@ -334,8 +338,8 @@ def _plan_lines(log: Looked) -> Iterator[str]:
 
 def _patterns(log: Looked, name: str) -> dict[str, str]:
     """Return what a row must hold to be a contact that no cell names alone."""
-    if log.shape.one_per is not None and not log.product:
-        return {log.shape.one_per: "."}
+    if log.is_by_basket and not log.product:
+        return {str(log.shape.one_per): "."}
     named = log.contacts.filter(pl.col("touchpoint") == name)
     said = named.select(pl.col("stage", "_what").max().str.strip_chars()).row(0)
     escaped = [re.sub(r"[\\.+*?()|\[\]{}^$]", r"\\\g<0>", text) for text in said]

@@ -144,6 +144,8 @@ def _log_score(table: Table, columns: Mapping[str, Column]) -> float:
     """More times, more tables of the same columns, more rows: the log."""
     times = sum(c.kind == "time" for c in columns.values())
     spoken = _spoken(columns, {"event", "activity", "action", "step"})
+    if not times and table.files == 1:
+        return table.rows.height / 10**9
     return 2.0 * times + 4.0 * spoken + 5.0 * (table.files > 1) + table.rows.height / 10**9
 
 
@@ -152,15 +154,48 @@ def _attributes(
 ) -> tuple[list[Join], pl.DataFrame]:
     joins: list[Join] = []
     left = list(tables)
-    while hit := next(((t, k) for t in left if (k := _key(rows, t)) is not None), None):
-        table, (ours, theirs) = hit
+    while hit := next(((t, j) for t in left if (j := _join_by(rows, t)) is not None), None):
+        table, join = hit
         left.remove(table)
-        fresh = [c for c in table.rows.columns if c == theirs or c not in rows.columns]
-        added = table.rows.select(fresh).drop_nulls(theirs).unique(theirs)
-        rows = rows.join(added, left_on=ours, right_on=theirs, how="left", maintain_order="left")
-        joins.append(Join(table.name, {ours: theirs}))
-        said.append(f"{table.name} has one row for each {ours!r}: its columns are joined")
+        theirs = list(join.by.values())
+        added = _only(table.rows, join.where)
+        fresh = [c for c in added.columns if c in theirs or c not in rows.columns]
+        added = added.select(fresh).drop_nulls(theirs).unique(theirs)
+        rows = rows.join(
+            added, left_on=list(join.by), right_on=theirs, how="left", maintain_order="left"
+        )
+        joins.append(join)
+        each = " and ".join(map(repr, join.by))
+        only = "".join(f" (of those with {c} {value!r})" for c, value in join.where.items())
+        said.append(
+            f"the table {table.name} has one row for each {each}{only}: its columns are joined"
+        )
     return joins, rows
+
+
+def _join_by(rows: pl.DataFrame, table: Table) -> Join | None:
+    """Return how the columns of a table are joined: by a column, or by several together, of which
+    each value has one row, if need be among those of one language.
+    """
+    if (key := _key(rows, table)) is not None:
+        return Join(table.name, dict([key]))
+    known = {c: table.rows[c].drop_nulls() for c in table.rows.columns if c in rows.columns}
+    by = {c: c for c, values in known.items() if _share_in(rows[c], values) >= OVERLAP}
+    if not by or 2 * table.rows.height > rows.height:
+        return None
+    told = (c for c in table.rows.columns if not words("language").isdisjoint(words_of(c)))
+    where = {c: table.rows[c][0] for c in told if c not in by}
+    some = _only(table.rows, where)
+    return None if some.select(list(by)).is_duplicated().any() else Join(table.name, by, where)
+
+
+def _only(rows: pl.DataFrame, where: Mapping[str, str]) -> pl.DataFrame:
+    return rows.filter(pl.all_horizontal(True, *(pl.col(c) == v for c, v in where.items())))
+
+
+def _share_in(values: pl.Series, among: pl.Series) -> float:
+    there = values.drop_nulls().unique()
+    return int(there.is_in(among.implode()).sum()) / max(len(there), 1)
 
 
 def _key(rows: pl.DataFrame, table: Table) -> tuple[str, str] | None:
@@ -173,10 +208,10 @@ def _key(rows: pl.DataFrame, table: Table) -> tuple[str, str] | None:
         values, asked = table.rows[theirs].drop_nulls(), rows[ours].drop_nulls().unique()
         if not len(values) or not len(asked) or values.n_unique() < len(values):
             continue
-        if asked.is_in(values.implode()).mean() >= OVERLAP:  # type: ignore[operator]
+        if _share_in(asked, values) >= OVERLAP:
             return ours, theirs
         # a table may know some of the log's people only
-        is_part = values.is_in(asked.implode()).mean() >= SETTLED  # type: ignore[operator]
+        is_part = _share_in(values, asked) >= SETTLED
         if part is None and is_part and len(asked) < rows[ours].count():
             part = ours, theirs
     return part
@@ -184,12 +219,15 @@ def _key(rows: pl.DataFrame, table: Table) -> tuple[str, str] | None:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What one row of a log is; both None: a contact."""
+    """What one row of a log is; both None: a contact. `names_basket`: a column says what the rows
+    of one contact are together.
+    """
 
     unpivot: Unpivot | None = None
     one_per: str | None = None
     why_unpivot: str = ""
     why_one_per: str = ""
+    names_basket: bool = False
 
 
 def find_shape(
@@ -212,10 +250,13 @@ def find_shape(
     times = [c for c in columns.values() if is_step_time(c)]
     one_per, why_one_per = _order_lines(rows, columns, customer, times)
     # what a line is about names no contact
-    if one_per is not None and not (is_long and best is not None and not best.says("item")):
-        return Shape(None, one_per, "", why_one_per)
+    if one_per is not None:
+        is_named = is_long and best is not None and not best.says("item")
+        if not is_named or varying(rows, one_per, [best.name], unseen=0.0)[best.name] < 0.02:  # type: ignore[union-attr]
+            return Shape(None, one_per, "", why_one_per, is_named)
     spoken = [c for c in times if set(c.words) - words("filler") - words("records")]
     has_name = best is not None and score >= 2 and names_contacts(best)
+    has_name |= all(c.is_nameless for c in columns.values())
     if times and _are_one_contact(rows, times, has_name):
         times = times[:1]
     if len(times) >= 3 or (len(times) == len(spoken) == 2 and not is_long):
@@ -262,7 +303,7 @@ def _read_steps(rows: pl.DataFrame, steps: Mapping[str, Column]) -> pl.DataFrame
 
 def _are_one_contact(rows: pl.DataFrame, times: list[Column], has_name: bool) -> bool:
     """Whether a row's times are equal, or, where a column names its contact, within an hour."""
-    if any(c.share < 0.95 for c in times):
+    if any(c.share < (0.5 if c.is_nameless else 0.95) for c in times):
         return False
     read = _read_steps(rows, {c.name: c for c in times})
     lasted = read.select(pl.max_horizontal(pl.all()) - pl.min_horizontal(pl.all())).to_series()

@@ -85,7 +85,7 @@ def _score_customer(column: Column) -> float | None:
         return 9.0
     score = 0.5 * is_id
     if column.says("person") or any(joined in (p, f"{p}id") for p in words("person")):
-        score = 3.0 + is_id + (len(column.words) == 1)
+        score = 3.0 + is_id + (len(column.words) == 1) - 0.3 * column.says("technical")
     elif column.says("carrier") and is_id:
         score = 2.7
     elif column.says("errand") or joined in words("errand"):
@@ -95,7 +95,8 @@ def _score_customer(column: Column) -> float | None:
     nobody = column.counts.filter(reads_like_none("value", "count"))["count"].sum()
     score -= 4.0 * (1 - column.share + int(nobody) / max(column.rows, 1))
     score += 1.0 if column.each >= 1.5 else -1.0 if column.each < 1.0005 else 0.0
-    score -= 0.5 * bool(column.sample.str.contains(r"^[\pL.'-]+(?: [\pL.'-]+)+$").mean() > 0.9)  # type: ignore[operator]
+    # several people have one name
+    score -= 1.5 * bool(column.sample.str.contains(r"^[\pL.'-]+(?:,? [\pL.'-]+)+$").mean() > 0.9)  # type: ignore[operator]
     labels = column.distinct <= 50 and column.sample.str.contains(r"^[\pL _-]+$").all()
     score -= 1.5 * (labels and column.rows > 200)
     return score - 2.0 * (column.distinct < 5 and column.each > 10)
@@ -104,12 +105,20 @@ def _score_customer(column: Column) -> float | None:
 def guess_customer(columns: Mapping[str, Column]) -> tuple[Guess, list[Column]]:
     """Return the column of the customer, why, and the runners-up."""
     ranked = rank_customers(columns)
-    named = [(s, c) for s, c in ranked if s > 0.9]
+    named = [(s, c) for s, c in ranked if s > 0.9 and not c.is_nameless]
     if not named:
         # nothing is called so: many values, each of which comes back
         comes = [(s, c) for s, c in ranked if c.each >= (1.05 if c.says("id") else 1.2)]
         back = [(s, c) for s, c in comes if c.distinct >= 5 and s > -2.5]
-        named = sorted(back, key=lambda sc: (not sc[1].says("person"), -sc[1].distinct))
+        named = sorted(
+            back,
+            key=lambda sc: (
+                not sc[1].says("person"),
+                sc[1].sample.str.contains(r"^[^ \d]*\d[^ ]*$").mean() < 0.5,  # type: ignore[operator]
+                sc[1].sample.str.len_chars().median() < 5,  # type: ignore[operator]
+                -sc[1].distinct,
+            ),
+        )
     if not named:
         raise InputError(
             f"no column looks like the customer: none has values that come back in several rows "
@@ -185,7 +194,7 @@ def guess_roles(
     if "occurred_at" not in roles.columns:
         _guess_time(roles, columns)
     if "touchpoint" not in roles.columns:
-        _guess_touchpoint(roles, columns)
+        _guess_touchpoint(roles, columns, rows)
     free = {n: c for n, c in roles.untaken(columns).items() if c.distinct > 1}
     _guess_labels(roles, free)
     for role, names in groups("special").items():
@@ -258,12 +267,52 @@ def _guess_time(roles: Roles, columns: Mapping[str, Column]) -> None:
         roles.columns["time_of_day"] = Guess(clock, why)
 
 
-def _guess_touchpoint(roles: Roles, columns: Mapping[str, Column]) -> None:
+def _says_how(column: Column) -> bool:
+    """Whether a column says by which way or by whom there was a contact, and not what it was."""
+    ways = words("ways").union(*groups("channels").values())
+    value = pl.col("value").str.to_lowercase().str.extract_all(r"\pL+")
+    are_ways = column.counts.filter(value.list.set_difference(list(ways)).list.len() == 0)
+    return int(are_ways["count"].sum()) > 0.6 * int(column.counts["count"].sum())
+
+
+def _topic(
+    rows: pl.DataFrame, free: Mapping[str, Column], roles: Roles, instead: Column | None
+) -> Column | None:
+    """Return the column that says what contacts are about, where `instead` says less: their way,
+    who spoke, or what they came to; a state that changes within a case of one topic says more.
+    """
+    is_state = instead is not None and not names_contacts(instead, states=False)
+    if instead is not None and not is_state and not _says_how(instead):
+        return None
+    topics = [
+        c
+        for c in free.values()
+        if c is not instead
+        and c.is_label(most=60, share=0.5)
+        and c.each >= 3
+        and roles.varies.get(c.name, 0) >= 0.3
+        and not _says_how(c)
+    ]
+    best = _best_named(topics, phrases("topic"))
+    if best is None or instead is None or not is_state:
+        return best
+    for case in (c for c in free.values() if c.says("id") and c.each >= 1.5 and c.distinct > 1):
+        found = varying(rows, case.name, [best.name, instead.name], unseen=0.0)
+        if found[best.name] < VARIES and found[instead.name] > 0.3:
+            return None
+    return best
+
+
+def _guess_touchpoint(roles: Roles, columns: Mapping[str, Column], rows: pl.DataFrame) -> None:
     customer, free = roles.columns["customer"].value, roles.untaken(columns)
     ranked = [(s, c) for s, c in rank_touchpoints(free, roles.varies) if s >= 2 and c.name != FILE]
-    if ranked and names_contacts(ranked[0][1]):
-        best = ranked[0][1]
-        others = ", ".join(c.name for _, c in ranked[1:3])
+    told = [c for _, c in ranked if names_contacts(c)][:1] if ranked else []
+    told = told if ranked and ranked[0][1] in told else []
+    if (topic := _topic(rows, free, roles, told[0] if told else None)) is not None:
+        told = [topic]
+    if told:
+        (best,) = told
+        others = ", ".join(c.name for _, c in ranked[:3] if c is not best)
         why = f"its name and content: {best.distinct} values, several for a customer"
         why += f"; runners-up: {others}" if others else ""
         if best.kind == "number":
@@ -280,7 +329,10 @@ def _guess_touchpoint(roles: Roles, columns: Mapping[str, Column]) -> None:
     nearest = [
         c
         for c in free.values()
-        if c.is_label(most=300, share=0.5) and c.each >= 3 and not c.says("no_nearest")
+        if c.is_label(most=300, share=0.5)
+        and c.each >= 3
+        and not c.says("no_nearest")
+        and not c.sample.str.contains(r"^\W*\d").all()
     ]
     varied = [c for c in nearest if roles.varies.get(c.name, 0) >= VARIES] or nearest
     if not varied:
@@ -344,6 +396,8 @@ def _guess_surroundings(
     ]
     for column in [*sorted(left, key=lambda c: c.distinct), *([also] if also else [])]:
         varied, values = roles.varies[column.name], column.distinct
+        is_place = not words("where").union(words("id")).isdisjoint(column.words[-1:])
+        is_place &= column.says("where")  # "app version", "store no" and not "page views"
         few = values <= (8 if column.kind == "number" else 40)
         fits = len(roles.segments) < SEGMENTS and combinations * (values + 1) <= 256
         if varied < VARIES and few and column.each >= 3 and fits:
@@ -352,7 +406,7 @@ def _guess_surroundings(
             roles.segments[column.name] = f"one of {values} values for {share}"
         elif varied < VARIES and column is not also:
             continue
-        elif (column.kind == "text" or column.says("where")) and column.each >= 5 and values <= 300:
+        elif (column.kind == "text" or is_place) and column.each >= 5 and values <= 300:
             named = column.says("where") or column.speaks >= 0.5 or column is also
             if named and len(roles.environments) < ENVIRONMENTS:
                 why = f"{values} values, several for {varied:.0%} of the customers"

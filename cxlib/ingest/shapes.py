@@ -84,7 +84,10 @@ def join_tables(
         parts = []
         for other in map(read, found):
             need_columns(other, join.by.values(), "join")
-            parts.append(other.frame.select(text_of(c).alias(c) for c in other.columns))
+            need_columns(other, join.where, "join")
+            told = [text_of(c) == value for c, value in join.where.items()]
+            some = other.frame.filter(pl.all_horizontal(True, *told))
+            parts.append(some.select(text_of(c).alias(c) for c in other.columns))
         added = pl.concat(parts, how="diagonal").unique().collect()
         keys = list(join.by.values())
         again = added.drop_nulls(keys).filter(pl.struct(keys).is_duplicated())

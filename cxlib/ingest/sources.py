@@ -252,6 +252,8 @@ def _known(path: Path, member: str | None, head: bytes) -> Source:
         kind = "parquet"
     elif head.startswith((_ZIP, _OLD_OFFICE)):
         kind = "workbook"
+    elif kind == "workbook" and packed is None:
+        kind = "csv"  # text that is called .xls
     elif head.startswith(b"SQLite"):
         kind = "objects"
     elif kind == "objects" and re.search(rb"xes\.|<trace", head):

@@ -156,11 +156,18 @@ def read_workbook(source: Source, reading: Reading, wanted: Collection[str] = ()
     return RawTable(source, rows.lazy(), pl.concat(malformed), hints=hints)
 
 
-def main_sheet(source: Source) -> str | None:
-    """Return the sheet beside which all others of a workbook are small."""
-    rows = {name: cells.height for name, cells in _sheets(source).items() if cells.height}
-    most, *others = sorted(rows, key=lambda name: -rows[name]) or [""]
-    return most if others and 3 * rows[others[0]] < rows[most] else None
+def main_sheets(source: Source) -> tuple[str, ...]:
+    """Return the sheets of one header beside which all others of a workbook are small; none where
+    there is no other.
+    """
+    sheets = {name: cells for name, cells in _sheets(source).items() if cells.height}
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name, cells in sheets.items():
+        rows, _ = _table(cells, name, Reading(), ())
+        alike.setdefault(tuple(rows.drop(LINE).columns), []).append(name)
+    rows_of = sorted((sum(sheets[n].height for n in names), names) for names in alike.values())
+    few, (most, names) = sum(n for n, _ in rows_of[:-1]), (rows_of or [(0, [])])[-1]
+    return tuple(names) if len(sheets) > 1 and 3 * few < most else ()
 
 
 def _sheets(source: Source) -> dict[str, pl.DataFrame]:

@@ -18,10 +18,12 @@ _BOMS = (
 )
 LOST = "\ufffd"  # stands for bytes that are no character
 
-_WESTERN = ("cp1252", "mac_roman", "cp850")  # the one in which most characters are usual ones
+_PAGES = ("cp1252", "mac_roman", "cp850", "cp1250", "iso8859_2")  # most characters are usual ones
 _LETTERS = "äöüßéèêëàâáãåçñíìîïóòôõøúùûœæ"
 _USUAL = dict.fromkeys("€£§°–—’‘“”„«»…•·²³®™©\xa0" + _LETTERS.upper(), 0.6)
 _USUAL |= dict.fromkeys(_LETTERS, 1.0)
+_CENTRAL = "ąćęłńśźżčďěňřšťůžőű"
+_USUAL |= dict.fromkeys(_CENTRAL + _CENTRAL.upper(), 0.95)
 _CONTROLS = re.compile(rb"[\x02-\x08\x0b\x0e-\x1b]")
 
 
@@ -146,5 +148,5 @@ def _western(data: bytes) -> str:
         except UnicodeDecodeError:
             return -1.0
 
-    best = max(_WESTERN, key=usual)
+    best = max(_PAGES, key=usual)
     return best if usual(best) >= 0 else "latin-1"

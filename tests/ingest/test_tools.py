@@ -5,68 +5,19 @@ Customers c0 … c11 go through five steps; each case writes these contacts as a
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
 
 import pytest
+from tool_exports import STEPS, Files, by_customer, contacts, lines, proposed, second, text
 
 from cxlib.errors import InputError
-from cxlib.ingest import propose_map, read_events, read_ratings, tables_beside
-from cxlib.journey_map import JourneyMap, parse_journey_map
+from cxlib.ingest import read_events, read_ratings, tables_beside
+from cxlib.journey_map import parse_journey_map
 
-STEPS = ("page view", "search", "add to cart", "checkout", "purchase")
-
-
-class Contact(NamedTuple):
-    """One contact: number of the customer, what, when, and something random."""
-
-    customer: int
-    what: str
-    at: datetime
-    dice: Random
-
-
-def contacts(steps: tuple[str, ...] = STEPS) -> list[Contact]:
-    dice, found = Random(7), []
-    for customer in range(12):
-        at = datetime(2024, 3, 5, 10, tzinfo=UTC) + timedelta(hours=dice.random() * 200)
-        for step in range(dice.randint(3, 7)):
-            likely = steps[min(step, len(steps) - 1)]
-            found.append(
-                Contact(customer, likely if dice.random() < 0.7 else dice.choice(steps), at, dice)
-            )
-            at += timedelta(minutes=dice.expovariate(1 / 300) + 1)
-    return sorted(found, key=lambda c: c.at)
-
-
-def text(rows: Iterable[Iterable[object]], separator: str = ",") -> str:
-    written = io.StringIO()
-    csv.writer(written, delimiter=separator).writerows(rows)
-    return written.getvalue()
-
-
-def lines(rows: Iterable[object]) -> str:
-    return "".join(json.dumps(row) + "\n" for row in rows)
-
-
-def second(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S}"
-
-
-def by_customer() -> dict[int, list[Contact]]:
-    found: dict[int, list[Contact]] = {}
-    for contact in contacts():
-        found.setdefault(contact.customer, []).append(contact)
-    return found
-
-
-Files = dict[str, str | bytes]
 CASES: dict[str, tuple[Callable[[], Files], dict[str, object], int]] = {}
 """By kind: the files, the columns that are right, and the contacts in them."""
 
@@ -500,13 +451,6 @@ def numbered_times_beside_a_name() -> Files:
         for c in contacts()
     ]
     return {"wide.csv": text([[*names, "tag_2"], *[[*row, "y"] for row in rows]])}
-
-
-def proposed(tmp_path: Path, files: Files) -> tuple[list[Path], JourneyMap]:
-    for name, content in files.items():
-        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    paths = [tmp_path / name for name in files]
-    return paths, parse_journey_map(propose_map(paths).text)
 
 
 @pytest.mark.parametrize("kind", CASES)
