@@ -14,6 +14,7 @@ from cxlib.ingest.roles import Roles
 from cxlib.ingest.shapes import is_true
 
 _HALF = 0.5  # of the rows at most: what most of a log is is no exception
+_SHOWN = 8  # names of tests that a map lists; of more it has the pattern
 _ALL = 0.8  # share of an exception's rows that are of customers with no other rows
 CALLED_TESTS = (
     r"(?i)(?:^|[^\pL])(?:test|testing|tester|testuser|testkunde|prueba|essai|proef|dummy|qa|seed"
@@ -49,17 +50,20 @@ def find_nobodies(
             count, alone = told.row(0)
             surely = column.says("tests") or column.says("lives")
             if 0 < count < _HALF * rows.height and (surely or (alone or 0) >= _ALL):
-                pattern = f"^(?i:{'|'.join(map(_escaped, sorted(values)))})$"
                 why = f"{column.name} says {' or '.join(map(repr, sorted(values)))}"
-                yield Nobody({column.name: pattern}, count, f"{why}: tests, robots or own people")
+                yield Nobody(
+                    {column.name: _any_of(values)}, count, f"{why}: tests, robots or own people"
+                )
     left = rows
     people = (c for c in columns.values() if c.says("person") or c.says("names"))
     for column in (c for c in people if c.kind == "text"):
         is_one = pl.col(column.name).str.contains(CALLED_TESTS).fill_null(False)
         rest = left.select(column.name).filter(~is_one).height
         if 0 < (count := left.height - rest) < 0.2 * column.filled:
+            called = left.filter(is_one)[column.name].unique().to_list()
+            pattern = _any_of(called) if len(called) <= _SHOWN else CALLED_TESTS
             left = left.filter(~is_one)
-            yield Nobody({column.name: CALLED_TESTS}, count, "they are called tests or robots")
+            yield Nobody({column.name: pattern}, count, "they are called tests or robots")
     yield from _own_people(rows, columns, customer)
 
 
@@ -100,6 +104,10 @@ def _own_people(
             why = f"those named in {column.name} have their mail there, too"
             yield Nobody({customer: f"(?i)@{_escaped(own)}>?$"}, count, why)
             return
+
+
+def _any_of(values: list[str]) -> str:
+    return f"^(?i:{'|'.join(map(_escaped, sorted(values)))})$"
 
 
 def _escaped(text: str) -> str:

@@ -97,3 +97,12 @@ def test_extensions_and_ids_called_tests_are_said_with_the_line_that_sets_them_a
     report = read_events(path, told).report
     assert report.set_aside == {"no customer, as the map says": 8}
     assert not any(said in hint for hint in report.hints)
+
+
+def test_people_called_tests_are_listed_where_they_are_few(tmp_path: Path) -> None:
+    names = [f"Ana {'abcdefgh'[i % 8]}" for i in range(18)]
+    path = write(tmp_path / "log.csv", "customer_name", [*names, "Test PRESTA", "prueba (dos)"])
+    found = parse_journey_map(propose_map(path).text)
+    pattern = r"^(?i:Test PRESTA|prueba \(dos\))$"
+    assert found.not_a_customer == ({"customer_name": pattern},)
+    assert read_events(path, found).report.set_aside == {"no customer, as the map says": 8}
