@@ -9,8 +9,8 @@ from typing import NamedTuple
 import polars as pl
 
 from cxlib.ingest.cells import reads_like_none
-from cxlib.ingest.evidence import Column, words
-from cxlib.ingest.roles import Roles
+from cxlib.ingest.evidence import Column, varying, words
+from cxlib.ingest.roles import VARIES, Roles
 from cxlib.ingest.shapes import is_true
 
 _HALF = 0.5  # of the rows at most: what most of a log is is no exception
@@ -56,7 +56,10 @@ def find_nobodies(
                 )
     left = rows
     people = (c for c in columns.values() if c.says("person") or c.says("names"))
-    for column in (c for c in people if c.kind == "text"):
+    text = {c.name: c for c in people if c.kind == "text"}
+    # what changes within a customer is no name of hers: a test drive is a contact
+    changes = varying(rows, customer, text, unseen=0.0)
+    for column in (c for c in text.values() if changes.get(c.name, 0.0) < VARIES):
         is_one = pl.col(column.name).str.contains(CALLED_TESTS).fill_null(False)
         rest = left.select(column.name).filter(~is_one).height
         if 0 < (count := left.height - rest) < 0.2 * column.filled:

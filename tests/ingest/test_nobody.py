@@ -106,3 +106,11 @@ def test_people_called_tests_are_listed_where_they_are_few(tmp_path: Path) -> No
     pattern = r"^(?i:Test PRESTA|prueba \(dos\))$"
     assert found.not_a_customer == ({"customer_name": pattern},)
     assert read_events(path, found).report.set_aside == {"no customer, as the map says": 8}
+
+
+def test_a_test_drive_is_a_contact_and_no_test(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.csv", "contact reason", ["a"] * 20)
+    text = path.read_text().replace("search,2024-01-05 11:00,a", "test drive,2024-01-05 11:00,qa")
+    path.write_text(text)
+    assert "test drive" in text
+    assert parse_journey_map(propose_map(path).text).not_a_customer == ()
