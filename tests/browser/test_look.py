@@ -14,7 +14,8 @@ A4_PX = (703, 1031)  # within its margins of 12 mm
 LEAST_PX = 8  # 6 pt
 SMALLEST = """() => Math.min(...[...document.querySelectorAll('.js-plotly-plot .main-svg text')]
     .filter((one) => one.checkVisibility() && one.textContent.trim())
-    .map((one) => parseFloat(getComputedStyle(one).fontSize) * one.getScreenCTM().a))"""
+    .map((one) => [parseFloat(getComputedStyle(one).fontSize), one.getScreenCTM()])
+    .map(([size, { a, b }]) => size * Math.hypot(a, b)))"""
 INK = {"light": "rgb(27, 37, 48)", "dark": "rgb(233, 237, 240)"}
 SETTLED = """(ink) => {
     const paper = [...document.querySelectorAll('.js-plotly-plot .main-svg:first-child')];
