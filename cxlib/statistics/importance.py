@@ -13,11 +13,6 @@ from numpy.typing import NDArray
 from cxlib.statistics.rates import LEVEL, Z95, Interval, divide, t_quantile
 from cxlib.statistics.resampling import BUCKETS, Estimates, effective_buckets
 
-_WIDEST = 40.0
-"""Standard errors above an estimate within which its interval ends."""
-
-_HALVINGS = 50
-
 
 def cross_products(design: Estimates, bucket: NDArray[np.integer], *, buckets: int) -> Estimates:
     """Sum Z'Z of ``[1, drivers…, outcome]`` within each bucket: ``[buckets, K + 2, K + 2]``."""
@@ -34,20 +29,14 @@ def _covariances(products: Estimates) -> tuple[Estimates, Estimates]:
     return means, products / n - np.outer(means, means)
 
 
-def relative_weights(products: Estimates) -> Estimates:
-    r"""Johnson's relative weights: R² shared out over correlated drivers; they sum to it.
+def _components(products: Estimates) -> Estimates:
+    r"""What each driver has of each orthogonal part; the squares' sums are its relative weight.
 
     .. math:: L = V \sqrt{W} V', \quad b = L^{-1} r_{xy}, \quad w_j = \sum_k L_{jk}^2 b_k^2
 
-    with the eigenvectors V and eigenvalues W of the drivers' correlations. Johnson (2000),
-    doi:10.1207/S15327906MBR3501_1
+    with the eigenvectors V and eigenvalues W of the drivers' correlations. The weights add up to
+    R². Johnson (2000), doi:10.1207/S15327906MBR3501_1
     """
-    weights: Estimates = (_components(products) ** 2).sum(axis=1)
-    return weights
-
-
-def _components(products: Estimates) -> Estimates:
-    """What each driver has of each orthogonal part, with its sign: L_jk b_k."""
     means, covariance = _covariances(products)
     variance = np.diag(covariance)[1:]
     # a driver that stands still goes with nothing
@@ -106,8 +95,8 @@ def _squared_length(
     parts, seen = np.maximum(divide(total, unit), 1.0), divide(length, unit)
 
     def end(*, lower: bool) -> Estimates:
-        near, far = np.zeros(len(seen)), np.sqrt(seen) + _WIDEST
-        for _ in range(_HALVINGS):
+        near, far = np.zeros(len(seen)), np.sqrt(seen) + 40  # standard errors: far out
+        for _ in range(50):
             root = (near + far) / 2
             missed = (1 - LEVEL) / 2 * root**2 / (root**2 + parts)
             below = chndtr(seen, parts, root**2)
@@ -116,4 +105,5 @@ def _squared_length(
         ends: Estimates = near**2 * unit
         return ends
 
-    return end(lower=True), np.minimum(end(lower=False), 1.0)
+    low, high = np.minimum(end(lower=True), length), np.maximum(end(lower=False), length)
+    return low, np.minimum(high, 1.0)

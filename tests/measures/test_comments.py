@@ -116,6 +116,32 @@ def test_no_rare_word_no_personal_data_and_no_comment_is_shown(written):
     assert found.table["customers"].min() >= 10
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "comments --by segment",
+        "comments --segment plan=basic",
+        "perception",
+        "perception --curve",
+        "perception --spectrum",
+        "drivers",
+        "loyalty",
+        "preferences",
+        "priorities",
+    ],
+)
+def test_no_command_prints_a_rare_word_or_a_comment(written, asked):
+    """Not to the analyst either, in tables, in sentences or as JSON, of all or of a part."""
+    workspace, truth, _ = written
+    command, *options = asked.split()
+    for form in ([], ["--json"]):
+        run = CliRunner().invoke(app, [command, str(workspace.path), *options, *form])
+        said = f"{run.output}{run.stderr}".lower()
+        assert len(said) > 40  # a table, or a sentence that says why there is none
+        assert [w for w in (SECRET, *PRIVATE) if w.lower() in said] == []
+        assert [text for *_, text in truth.values() if text.lower() in said] == []
+
+
 def test_no_name_and_no_rare_word_is_in_anything_published(tmp_path):
     names = ["Frau Zwackelmann", "Mr. Hotzenplotz", "Herr Dr. Seppel"]
     secrets = ["max.muster@firma.de", "(030) 123 45 67", "0171/2345678", "de89370400440532013000"]

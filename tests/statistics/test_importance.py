@@ -6,7 +6,6 @@ import pytest
 from cxlib.statistics.importance import (
     cross_products,
     driver_shares,
-    relative_weights,
 )
 
 EFFECTS = np.array([0.8, 0.4, 0.0])
@@ -23,7 +22,7 @@ def draw(rng, n):
 def test_intervals_of_shares_hold_the_truth(n):
     rng = np.random.default_rng(n)
     big = draw(rng, 200_000)
-    truth = relative_weights(cross_products(big, np.zeros(len(big), int), buckets=1)[0])
+    truth = driver_shares(cross_products(big, np.zeros(len(big), int), buckets=1))[0].estimate
     runs = 250
     hits = np.zeros(3)
     for _ in range(runs):
