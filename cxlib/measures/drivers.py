@@ -39,9 +39,6 @@ MOST_ENVIRONMENTS = 3
 FEWEST = 20
 """Fewest customers behind an outcome."""
 
-_FEWEST_APART = 10
-"""Fewest cases that are not like the commonest: what sets three apart from thousands is chance."""
-
 PER_DRIVER = 3
 """Fewest ratings per driver: with fewer, chance alone explains a third of the differences."""
 
@@ -277,14 +274,8 @@ def _missing(outcome: str, unit: str, cases: pl.DataFrame, drivers: list[str]) -
             f"{outcome}: {plural(n, unit)} of {plural(people, 'customer')} are too few to tell "
             f"what goes with it (at least {least}, of {FEWEST} customers)"
         )
-    apart = n - cases["value"].value_counts()["count"].max()  # type: ignore[operator]
-    if not apart or not drivers:
+    if cases["value"].n_unique() < 2 or not drivers:
         return f"{outcome}: all {n} {unit}s are alike, so nothing goes with it"
-    if apart < _FEWEST_APART:
-        return (
-            f"{outcome}: only {apart} of {plural(n, unit)} differ from the commonest, which are "
-            f"too few to tell what goes with it (at least {_FEWEST_APART})"
-        )
     return None
 
 

@@ -119,7 +119,7 @@ class Spectrum(Result):
             "one row per scale, group and answer that was given, from dislike to like",
             scale=Label("of the ratings"),
             group=Label("touchpoint, or what is asked for"),
-            answer=Level("the rating"),
+            answer=Level("the rating; of classes the lowest of each"),
             side=Label("low, middle or high of the scale"),
             n=Count("times it was given", each="ratings"),
             customers=Customers("who gave it", detail=True),
@@ -157,6 +157,7 @@ def measure_spectrum(
     *,
     by: str = "touchpoint",
     scale: str | None = None,
+    classes: bool = False,
     where: Selection | None = None,
 ) -> Spectrum:
     """Measure how answers spread from dislike to like: a mean hides who loves and who hates it.
@@ -167,6 +168,8 @@ def measure_spectrum(
         What answers are told apart by, as in `measure_perception`.
     scale
         One scale only; None: each of them, apart.
+    classes
+        Low, middle and high answers together instead of each answer by itself.
     where
         Segment, periods and channel of the contact.
 
@@ -176,15 +179,21 @@ def measure_spectrum(
         When the log has no ratings; for a scale, or a name in `by`, that the log does not have.
     """
     names, surveys = read_surveys(workspace, by=by, scale=scale, where=where)
-    rows = (row for survey in surveys for row in _spread(survey, names))
-    return Spectrum(table=Spectrum.tables["table"].frame(rows), by=by)
+    return Spectrum(
+        table=Spectrum.tables["table"].frame(
+            r for s in surveys for r in _spread(s, names, classes)
+        ),
+        by=by,
+    )
 
 
-def _spread(survey: Survey, names: list[str]) -> Iterator[dict[str, Any]]:
+def _spread(survey: Survey, names: list[str], classes: bool) -> Iterator[dict[str, Any]]:
     said = survey.answered
     group, score, who = survey.group[said], survey.score[said], survey.customer[said]
     low, high = survey.ends
     side = rating_class(score, low=low, high=high)
+    if classes:
+        score = np.array([score[side == s].min(initial=np.inf) for s in range(len(CLASSES))])[side]
     for cell in np.unique(group):
         mine = group == cell
         people, own, n, below = who[mine], score[mine], int(mine.sum()), 0

@@ -15,7 +15,7 @@ from cxlib.cli.app import app
 from cxlib.errors import InputError, NotMeasurableError
 from cxlib.ingest import read_events
 from cxlib.journey_map import parse_journey_map
-from cxlib.measures.drivers import _contacts, _missing, explain_differences, measure_drivers
+from cxlib.measures.drivers import _contacts, explain_differences, measure_drivers
 from cxlib.store import build_workspace
 from cxlib.summary import Selection
 
@@ -205,10 +205,3 @@ def test_where_chooses_the_rated_contacts_and_keeps_what_came_before(planted):
     )
     service = phone.filter(pl.col("driver") == "service contacts", pl.col("outcome") == "rating")
     assert service["slope_low"][0] <= -2.0 <= service["slope_high"][0]
-
-
-def test_three_who_came_back_of_hundreds_tell_nothing_of_what_goes_with_it() -> None:
-    cases = pl.DataFrame({"customer": range(300), "value": [1.0] * 9 + [0.0] * 291})
-    assert "only 9 of 300 customers differ" in (_missing("return", "customer", cases, ["a"]) or "")
-    more = cases.with_columns(value=(pl.col("customer") < 10).cast(pl.Float64))
-    assert _missing("return", "customer", more, ["a"]) is None
