@@ -73,10 +73,9 @@ class Comparison(Result):
     def sentence(self) -> str:
         """How many figures differ."""
         known, sure = self._differing()
-        of = f"{plural(len(known), 'figure')} that both parts have"
-        if sure.is_empty():
-            return f"Of {of} none differs beyond chance"
-        return f"Of {of} {decimal(len(sure))} differ beyond chance, one by one"
+        many = decimal(len(sure)) if len(sure) else "none"
+        of = plural(len(known), "figure")
+        return f"Beyond chance, one by one, differ {many} of {of} that both parts have"
 
     @property
     def details(self) -> tuple[str, ...]:
