@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from cxlib.cli import app
 from cxlib.cli.terminal import print_json, print_table, print_written
 from cxlib.columns import Chance, Columns, Count, Label, Share, Text
+from cxlib.numbers import MISSING
 from cxlib.tables import Written
 from cxlib.visible import escape_json, visible
 
@@ -190,6 +191,21 @@ def test_columns_align_whatever_is_in_them(capsys: pytest.CaptureFixture[str]) -
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines() if " 1" in line]
     assert len(lines) == len(names)
     assert len({cell_len(line) for line in lines}) == 1
+
+
+def test_a_column_in_which_nothing_is_known_is_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [
+        {"name": "ad", "rating": MISSING, "owner": ""},
+        {"name": "page", "rating": MISSING, "owner": "web"},
+    ]
+    print_table(rows, title="t")
+    said = capsys.readouterr().out
+    assert "rating" not in said
+    assert "owner" in said
+    print_table([], title="none")
+    assert "None" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from cxlib.numbers import sentence_case, unbroken
+from cxlib.numbers import MISSING, sentence_case, unbroken
 from cxlib.tables import Written, plain
 from cxlib.visible import escape_json, visible
 
@@ -77,7 +77,10 @@ def print_table(
 def print_written(
     written: Written, *, title: str, note: str | Sequence[str] = (), most: int | None = None
 ) -> None:
-    """Print a table to stdout; of a long one, where `most` is given, the first rows."""
+    """Print a table to stdout; of a long one, where `most` is given, the first rows.
+
+    A column in which nothing is known is left out: of a log without ratings, that of the ratings.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -88,6 +91,7 @@ def print_written(
         console = Console(width=_WIDE)
     console.print(Text(visible(sentence_case(title))))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    written = _known(written)
     shown = _columns_that_fit(written, written.rows[:most], console.width)
     for column, width in shown.items():
         table.add_column(
@@ -107,6 +111,18 @@ def print_written(
         console.print(Text(f"too wide for this terminal: {named}; --json prints all"))
     for line in [note] if isinstance(note, str) else note:
         console.print(Text(_folded(visible(sentence_case(line)), console.width)))
+
+
+def _known(written: Written) -> Written:
+    """The columns in which something is known."""
+    rows, every = written.rows, range(len(written.headings))
+    kept = [n for n in every if not rows or any(row[n] not in ("", MISSING) for row in rows)]
+
+    def of(values: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(values[n] for n in kept) if values else ()
+
+    columns = of(written.headings), tuple(map(of, rows)), of(written.is_number)
+    return Written(*columns, of(written.weight))
 
 
 def _folded(text: str, width: int) -> str:
