@@ -188,7 +188,7 @@ def test_without_a_script_the_filters_are_a_form(url: str, browser: Browser) -> 
 def test_a_list_leads_on_a_phone_to_what_it_opens(url: str, visit) -> None:
     page = visit(url, width=375, height=800).page
     page.locator(".cx-choices button").nth(1).click()
-    page.wait_for_function("document.activeElement.matches('.cx-opens')")
+    page.wait_for_function("() => document.activeElement.matches('.cx-opens')")
     expect(page.locator(".cx-opens h2").first).to_be_in_viewport()
     ends = [page.locator(part) for part in (".cx-closing", ".cx-head h2")]
     for end in ends:
@@ -225,9 +225,13 @@ def test_on_a_phone_what_is_opened_stands_under_its_entry(
     entries = page.locator(".cx-choices li")
     entries.nth(1).get_by_role("button").click()
     expect(entries.nth(1).get_by_role("button")).to_have_attribute("aria-pressed", "true")
-    opened = page.locator(".cx-opens:visible")
-    expect(opened).to_be_visible()
-    entry, below = entries.nth(1).bounding_box(), opened.bounding_box()
-    after = entries.nth(2).bounding_box()
-    assert entry["y"] + entry["height"] <= below["y"] <= entry["y"] + entry["height"] + 40
-    assert below["y"] + below["height"] <= after["y"]
+    expect(page.locator(".cx-opens:visible")).to_be_visible()
+    # measured at once, and again until the figures in it are drawn
+    page.wait_for_function("""() => {
+        const [, entry, after] = document.querySelectorAll(".cx-choices li");
+        const all = [...document.querySelectorAll(".cx-opens")];
+        const opened = all.find((one) => one.checkVisibility());
+        const boxes = [entry, opened, after].map((one) => one.getBoundingClientRect());
+        const near = boxes[0].bottom <= boxes[1].top && boxes[1].top <= boxes[0].bottom + 40;
+        return near && boxes[1].bottom <= boxes[2].top;
+    }""")

@@ -4,15 +4,17 @@ function render({ model, el }) {
   list.className = "cx-choices";
   el.appendChild(list);
 
-  // What was chosen opens elsewhere on the page: whoever does not see it there is led to it.
+  // What was chosen opens elsewhere on the page: whoever does not see it there is led to it, and on a
+  // narrow page, where it only looks as if it came next, everybody.
   const lead = async () => {
     const find = () => [...document.querySelectorAll(".cx-opens")].find((one) => one.checkVisibility());
     for (let wait = 0; wait < 40 && !find(); wait += 1) await new Promise((go) => setTimeout(go, 50));
     const to = find(), top = to?.getBoundingClientRect().top;
-    if (!to || !model.get("chosen") || (top >= 0 && top < innerHeight * 0.8)) return;
+    const seen = top >= 0 && top < innerHeight * 0.8;
+    if (!to || !model.get("chosen") || (seen && getComputedStyle(list).display !== "contents")) return;
     to.tabIndex = -1;
     to.focus({ preventScroll: true });
-    to.scrollIntoView({ block: "start" });
+    if (!seen) to.scrollIntoView({ block: "start" });
   };
   const mark = () => {
     for (const button of list.querySelectorAll("button")) {
