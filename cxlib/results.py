@@ -180,9 +180,10 @@ def of_workspace(function: Callable[Given, Returned]) -> Callable[Given, Returne
 
 
 @functools.cache
-def _linear_algebra(_scipy: bool) -> Any:
+def _linear_algebra(_loaded: frozenset[str]) -> Any:
     """The libraries that multiply matrices, to be held to one thread while a measure is taken: its
-    matrices are small, and more threads would mostly wait for one another. SciPy has its own.
+    matrices are small, and more threads would mostly wait for one another. SciPy has its own, which
+    comes with the first of two of its parts.
     """
     from threadpoolctl import ThreadpoolController
 
@@ -211,7 +212,8 @@ def answers(made: type[Made]) -> Callable[[Callable[..., Made]], Callable[..., M
                 raise InputError(f'where takes cx.Where(channel="web"), not {where!r}')
             if reads_summary and isinstance(log, Workspace):
                 log = log.summary()
-            with _linear_algebra("scipy.linalg" in sys.modules).limit(limits=1, user_api="blas"):
+            loaded = frozenset({"scipy.linalg", "scipy.special"} & sys.modules.keys())
+            with _linear_algebra(loaded).limit(limits=1, user_api="blas"):
                 found = function(log, **options)
             return replace(found, observed_until=log.observed_until, where=options.get("where"))
 

@@ -47,7 +47,7 @@ def test_the_answer_the_matrix_and_a_finding_by_keyboard(url: str, visit, tmp_pa
     page.locator(".cx-close").focus()
     page.keyboard.press("Escape")
     page.locator(".cx-opened").wait_for(state="hidden")
-    page.wait_for_function("document.activeElement.closest('.cx-choices') !== null")
+    page.wait_for_function("() => document.activeElement.closest('.cx-choices')")
 
 
 def test_below_a_figure_stand_its_data_its_meaning_and_what_takes_it_away(url: str, visit) -> None:

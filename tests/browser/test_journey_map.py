@@ -53,7 +53,7 @@ def test_filters_change_the_figures_and_a_touchpoint_opens(url: str, visit, tmp_
     page.locator(".cx-side .cx-close").focus()
     page.keyboard.press("Escape")
     page.wait_for_function("() => !location.search.includes('touchpoint=')")
-    page.wait_for_function("document.activeElement.closest('.cx-choose') !== null")
+    page.wait_for_function("() => document.activeElement.closest('.cx-choose')")
 
 
 def test_on_a_phone_nothing_is_cut_off(url: str, visit, tmp_path: Path) -> None:
