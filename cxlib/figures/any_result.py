@@ -8,9 +8,8 @@ import plotly.graph_objects as go
 import polars as pl
 
 from cxlib.errors import InputError
-from cxlib.figures.rows import Points, plot_rows, spans
-from cxlib.figures.wording import based_on, figures_of
-from cxlib.markup import hover
+from cxlib.figures.rows import Points, Span, plot_rows
+from cxlib.figures.wording import based_on, told
 from cxlib.numbers import plural, sentence_case
 from cxlib.results import Result
 
@@ -53,16 +52,13 @@ def plot_result(result: Result, *, title: str | None = None) -> go.Figure:
         Points(
             columns.heading(name),
             1.0,
-            spans([_with_ends(columns.ends(name), name, row) for row in rows], name),
+            [Span(*(row[part] for part in (name, *columns.ends(name)))) for row in rows],
             [columns[name].cell(row, name, columns.ends(name)) for row in rows],
             like=0.0 if columns[name].kind == "points" else None,
         )
         for name in estimates
     ]
-    hovers = [
-        hover(name, *(f"{h}: {cell}" for h, cell in figures_of(columns, row)))
-        for name, row in zip(names, rows, strict=True)
-    ]
+    hovers = [told(columns, [row], name)[0] for name, row in zip(names, rows, strict=True)]
     said = getattr(result, "sentences", list)() or [result.title]
     left_out = f"{plural(rest, 'more row')} not drawn" if rest > 0 else ""
     subtitle = based_on(result, plural(known.height, "row"), left_out=left_out)
@@ -78,7 +74,3 @@ def _name(result: Result, row: dict[str, Any], named: list[str]) -> str:
             text = column.cell(row, name, ())
             said.append(f"{result.columns.heading(name)} {text}" if column.is_number else text)
     return sentence_case(" · ".join(said)) if said else result.title
-
-
-def _with_ends(ends: tuple[str, ...], name: str, row: dict[str, Any]) -> dict[str, Any]:
-    return row | dict(zip((f"{name}_low", f"{name}_high"), map(row.get, ends), strict=True))

@@ -162,9 +162,8 @@ def _order_groups(part: Arrivals, rows: Rows, unit: Unit, around: bool) -> Order
     if not around:
         # of a segment dimension the others, and the place; of what places are, the segment
         splits = split_columns(part)
-        others = np.zeros((len(splits), len(part.segments)), dtype=np.int64)
-        for at, split in enumerate(splits):
-            others[at] = _others_of(part, split)
+        others = np.array([_others_of(part, s) for s in splits], dtype=np.int64)
+        others = others.reshape(len(splits), len(part.segments))
         of_places = np.array([s.key == "target" for s in splits], dtype=bool)[number]
         segment = others[number, segment]
         target = np.where(of_places, 0, target)

@@ -5,6 +5,8 @@ A number with two readings (1.500) is read as the cells with one reading are wri
 
 from __future__ import annotations
 
+import re
+
 import polars as pl
 
 from cxlib.errors import InputError
@@ -73,6 +75,11 @@ def plain_digits(values: pl.Series) -> pl.Series:
         return values
     others = {chr(start + i): str(i) for start in (0x660, 0x6F0, 0x966, 0xFF10) for i in range(10)}
     return values.str.replace_many({**others, "٫": ".", "٬": ","})
+
+
+def as_pattern(text: str) -> str:
+    """Return the regular expression of a text as it stands."""
+    return re.sub(r"[\\.+*?()|\[\]{}^$]", r"\\\g<0>", text)
 
 
 def read_ids(

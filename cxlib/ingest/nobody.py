@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import polars as pl
 
-from cxlib.ingest.cells import reads_like_none
+from cxlib.ingest.cells import as_pattern, reads_like_none
 from cxlib.ingest.evidence import Column, varying, words
 from cxlib.ingest.roles import VARIES, Roles
 from cxlib.ingest.shapes import is_true
@@ -105,13 +104,9 @@ def _own_people(
         count = int((of == own).sum())
         if 0 < count < _HALF * of.len():
             why = f"those named in {column.name} have their mail there, too"
-            yield Nobody({customer: f"(?i)@{_escaped(own)}>?$"}, count, why)
+            yield Nobody({customer: f"(?i)@{as_pattern(own)}>?$"}, count, why)
             return
 
 
 def _any_of(values: list[str]) -> str:
-    return f"^(?i:{'|'.join(map(_escaped, sorted(values)))})$"
-
-
-def _escaped(text: str) -> str:
-    return re.sub(r"[\\.+*?()|\[\]{}^$]", r"\\\g<0>", text)
+    return f"^(?i:{'|'.join(map(as_pattern, sorted(values)))})$"

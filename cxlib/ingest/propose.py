@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import timedelta
@@ -13,6 +12,7 @@ import yaml
 
 from cxlib.errors import InputError, listed
 from cxlib.ingest import outcomes
+from cxlib.ingest.cells import as_pattern
 from cxlib.ingest.delimited import names_apart
 from cxlib.ingest.events import make_contacts
 from cxlib.ingest.evidence import Column, guess_by_words, profile
@@ -342,7 +342,7 @@ def _patterns(log: Looked, name: str) -> dict[str, str]:
         return {str(log.shape.one_per): "."}
     named = log.contacts.filter(pl.col("touchpoint") == name)
     said = named.select(pl.col("stage", "_what").max().str.strip_chars()).row(0)
-    escaped = [re.sub(r"[\\.+*?()|\[\]{}^$]", r"\\\g<0>", text) for text in said]
+    escaped = [as_pattern(text) for text in said]
     columns = (log.roles.columns[role].value for role in ("stage", "touchpoint"))
     return {column: f"^(?i){text}$" for column, text in zip(columns, escaped, strict=True)}
 

@@ -306,12 +306,8 @@ def _topic(
 def _guess_touchpoint(roles: Roles, columns: Mapping[str, Column], rows: pl.DataFrame) -> None:
     customer, free = roles.columns["customer"].value, roles.untaken(columns)
     ranked = [(s, c) for s, c in rank_touchpoints(free, roles.varies) if s >= 2 and c.name != FILE]
-    told = [c for _, c in ranked if names_contacts(c)][:1] if ranked else []
-    told = told if ranked and ranked[0][1] in told else []
-    if (topic := _topic(rows, free, roles, told[0] if told else None)) is not None:
-        told = [topic]
-    if told:
-        (best,) = told
+    told = ranked[0][1] if ranked and names_contacts(ranked[0][1]) else None
+    if (best := _topic(rows, free, roles, told) or told) is not None:
         others = ", ".join(c.name for _, c in ranked[:3] if c is not best)
         why = f"its name and content: {best.distinct} values, several for a customer"
         why += f"; runners-up: {others}" if others else ""

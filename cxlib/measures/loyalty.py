@@ -26,7 +26,7 @@ from cxlib.surveys import CLASSES, rating_class, scale_ends
 DAYS = (7, 30, 90, 180, 365, 730)
 """Days after the first journey, or the first goal, that are asked about where nothing is said."""
 
-RETURN, REPEAT_GOAL, FINDING = "return", "repeat_goal", "finding"
+RETURN, REPEAT_GOAL, FINDING, EVERYBODY = "return", "repeat_goal", "finding", "all"
 
 _DAY = 86_400e6
 _FEWEST_ALIKE = 5
@@ -75,7 +75,7 @@ class Loyalty(Result):
         said = []
         for outcome in self.table["outcome"].unique(maintain_order=True):
             rows = self.table.filter(pl.col("outcome") == outcome)
-            whole = rows.filter((pl.col("by") == "all") & pl.col("share").is_not_null())
+            whole = rows.filter((pl.col("by") == EVERYBODY) & pl.col("share").is_not_null())
             if whole.is_empty():
                 continue
             longest = whole.filter(pl.col("at_risk") >= 0.1 * pl.col("n")).tail(1)
@@ -240,7 +240,7 @@ def _groupings(
 ) -> Iterator[tuple[str, list[str], pl.DataFrame]]:
     """Ways to tell customers apart, names of the groups, and customers with their ``group``."""
     places, segments = workspace.places, workspace.segments
-    yield "all", ["all"], first.with_columns(group=pl.lit(0, pl.UInt32))
+    yield EVERYBODY, [EVERYBODY], first.with_columns(group=pl.lit(0, pl.UInt32))
     ways = [(c, places[c], "place") for c in ("touchpoint", "channel")]
     ways += [(c, segments[c], "segment") for c in segments.columns if c.startswith(DIMENSION)]
     for by, labels, key in ways:

@@ -103,8 +103,7 @@ def _sentence(
     snapshot: Snapshot, details: FindingDetails | None, actions: list[dict[str, Any]]
 ) -> str:
     if details is not None:
-        said = first_thing(actions, details)
-        return shared.LEADS.get(said.kind, "{sentence}").format(sentence=said.sentence)
+        return shared.say_first(first_thing(actions, details))
     if "touchpoints" in snapshot.manifest["measures"]:
         return describe_touchpoints(snapshot.touchpoints())
     return " ".join(snapshot.facts()[:1])

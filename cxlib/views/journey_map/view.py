@@ -219,7 +219,7 @@ class JourneyMap(View):
         if channel is not None and len(found.table):
             here = self._bands["sentence"].drop_nulls()
             return here[0] if len(here) else words.NOTHING_THERE.format(where=channel)
-        return shared.LEADS.get(found.kind, "{sentence}").format(sentence=found.sentence)
+        return shared.say_first(found)
 
     @of_state
     def _bands(self) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from cxlib.contracts import DIMENSION
 from cxlib.errors import WorkspaceError
 from cxlib.figures import plot_experience_curve, plot_spectrum
 from cxlib.measures.comments import ANY, EVERYWHERE
-from cxlib.measures.loyalty import RETURN
+from cxlib.measures.loyalty import EVERYBODY, RETURN
 from cxlib.numbers import day, decimal, plural, rating, scale_name, share, spelled
 from cxlib.signals import signal_named
 from cxlib.views.perception import words
@@ -211,7 +211,7 @@ class Perceived(View):
             return "", ""
         known = pl.col("share").is_not_null() & (pl.col("outcome") == RETURN)
         rows = found.table.filter(known & (pl.col("days") <= COMES_BACK))
-        whole = rows.filter(pl.col("by") == words.EVERYBODY).sort("days").tail(1).to_dicts()
+        whole = rows.filter(pl.col("by") == EVERYBODY).sort("days").tail(1).to_dicts()
         if not whole:
             return "", ""
         told = {"share": _part(whole[0]), "days": whole[0]["days"]}

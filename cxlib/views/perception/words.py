@@ -68,7 +68,6 @@ LOYALTY_HEADINGS = {
     "share": "back",
     "difference": "more or less than others",
 }
-EVERYBODY = "all"
 TOPICS_HEADING = "What they write about"
 TOPICS = (
     "All customers, whatever the scale; a topic is named by the words that tell it best. 95 % "

@@ -59,8 +59,7 @@ def _content(snapshot: Snapshot) -> dict[str, Any]:
     found = [] if details is None else _ranked(details, actions)
     said = describe_touchpoints(result)
     if details is not None:
-        first = first_thing(actions, details)
-        said = shared.LEADS.get(first.kind, "{sentence}").format(sentence=first.sentence)
+        said = shared.say_first(first_thing(actions, details))
     described = [] if details is None else details.described["sentence"].drop_nulls().to_list()
     return {
         "style": (Path(__file__).parent / "report.css").read_text("utf-8"),

@@ -4,8 +4,14 @@ What belongs to one view stands in its own ``words``, and what is longer than a 
 ``texts``. Names in braces are filled in, and escaped, where a text is used.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cxlib.fragmentation.sentences import Headline
 
 UNTIL = "Data to {until}."
 CUSTOMERS, ALL_CUSTOMERS = "Customers", "All customers"
@@ -67,3 +73,8 @@ CHANGES_SINCE, CHANGES_NONE = "Compared with the snapshot of", "Choose an earlie
 CHANGES_OPTION = "{published}, {time} (data to {until})"
 CHANGES_HINT = "Choose an earlier snapshot to read what has changed since."
 CHANGES_FIRST = "This is the first snapshot. When there is a second, this says what has changed."
+
+
+def say_first(first: Headline) -> str:
+    """Say the first thing to do, and where it is no finding, that it is none."""
+    return LEADS.get(first.kind, "{sentence}").format(sentence=first.sentence)
